@@ -1,0 +1,82 @@
+"""The address plan: which address belongs to which network, Machine and app.
+
+6PN: docs networking/private-networking (`fdaa` + 32-bit network + 32-bit host + 32-bit Machine + 16 free bits).
+Public addresses come from the blocks that RFC 5737 and RFC 3849 set aside for documentation, so that a
+packet that strayed could reach nobody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from flyroutes.platform.model import Network
+
+DNS_SERVER = "fdaa::3"
+API_PORT = 4280
+FIRST_NETWORK_ID = 0x18
+"""The default network is fdaa:0:18::/48; later ones count up."""
+REGIONS = ("ams", "arn", "bom", "cdg", "dfw", "ewr", "fra", "gru", "iad", "jnb", "lax", "lhr", "nrt", "ord",
+           "sin", "sjc", "syd", "yyz")  # fmt: skip
+"""docs reference/regions."""
+
+MACHINES_V4 = IPv4Network("172.19.0.0/16")
+ANYCAST_V4 = IPv4Network("198.51.100.0/24")
+SHARED_V4 = "198.51.100.1"
+ANYCAST_V6 = IPv6Network("2001:db8:a::/48")
+EGRESS_V6 = IPv6Network("2001:db8:e::/48")
+EGRESS_V4 = "192.0.2.1"
+"""What the outside sees when a Machine dials out over IPv4."""
+INTERNET_V4 = IPv4Network("203.0.113.0/24")
+INTERNET_V6 = IPv6Network("2001:db8:c::/48")
+"""Where WireGuard peers and other laptops have their public addresses."""
+_HOST_ID = 0x0A7B_0000
+MACHINES_PER_NETWORK = MACHINES_V4.num_addresses // 8
+
+
+@dataclass(frozen=True, slots=True)
+class MachineAddresses:
+    """The addresses of one Machine; `gateway` is the fabric's end of its private IPv4 link (/29)."""
+
+    private_ip: str
+    ipv4: str
+    global_services_ip: str
+    public_ip: str
+    gateway: str
+
+
+def network_prefix(network: Network) -> IPv6Network:
+    """The network's /48."""
+    return IPv6Network(((0xFDAA << 112) | (network.id << 80), 48))
+
+
+def dns_server(network: Network) -> str:
+    """`fdaa:<net>::3`: the resolver and API address that a WireGuard peer of the network uses."""
+    return str(network_prefix(network).network_address + 3)
+
+
+def flycast(network: Network, number: int) -> str:
+    """`fdaa:<net>:0:1::N`, a Flycast address whose clients are in `network`."""
+    return str(network_prefix(network).network_address + (1 << 48) + number)
+
+
+def machine_addresses(network: Network, index: int, region: str) -> MachineAddresses:
+    """Addresses of the Machine with `index` (unique over all networks, from 0 to 8191)."""
+    host = _HOST_ID + REGIONS.index(region) + 1
+    base = int(network_prefix(network).network_address)
+    six = IPv6Address(base | (host << 48) | ((index + 1) << 16) | 2)
+    four = MACHINES_V4.network_address + 8 * index
+    return MachineAddresses(str(six), str(four + 2), str(four + 3), str(EGRESS_V6[index + 2]), str(four + 1))
+
+
+def peer_address(network: Network, number: int) -> str:
+    """6PN address of a WireGuard peer, as `fdaa:0:18:a7b:d6b:0:a:2`."""
+    return str(
+        network_prefix(network).network_address + ((_HOST_ID + 0xD6B) << 48) + (0xA << 16) + 2 + number
+    )
+
+
+def network_of(address: str, networks: tuple[Network, ...]) -> Network | None:
+    """The network whose /48 holds `address`; None for public addresses and unknown networks."""
+    ip = IPv4Address(address) if ":" not in address else IPv6Address(address)
+    return next((net for net in networks if ip in network_prefix(net)), None)
