@@ -1,6 +1,6 @@
 """The address plan: which address belongs to which network, Machine and app.
 
-6PN: docs networking/private-networking (`fdaa` + 32-bit network + 32-bit host + 32-bit Machine + 16 free bits).
+6PN: docs networking/private-networking (`fdaa`, 32-bit network, 32-bit host, 32-bit Machine, 16 free bits).
 Public addresses come from the blocks that RFC 5737 and RFC 3849 set aside for documentation, so that a
 packet that strayed could reach nobody.
 """
@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
 
-from flyroutes.platform.model import Network
+if TYPE_CHECKING:
+    from flyroutes.platform.model import Network
 
 DNS_SERVER = "fdaa::3"
 API_PORT = 4280

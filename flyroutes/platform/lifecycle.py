@@ -32,8 +32,7 @@ def after(state: State, action: Action) -> State:
     """The state that `action` leads to; PlatformError (412) when the table has no such step."""
     target = TRANSITIONS.get((state, action))
     if target is None:
-        allowed = sorted(step for origin, step in TRANSITIONS if origin == state) or ["nothing"]
-        raise PlatformError(
-            f"cannot {action} a Machine that is {state}; from {state} it allows: {', '.join(allowed)}", 412
-        )
+        allowed = ", ".join(sorted(step for origin, step in TRANSITIONS if origin == state))
+        reason = f"cannot {action} a Machine that is {state}; from {state} it allows: {allowed or 'nothing'}"
+        raise PlatformError(reason, 412)
     return target

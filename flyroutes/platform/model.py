@@ -6,11 +6,13 @@ All durations are seconds. All addresses are text in canonical form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from flyroutes.platform.lifecycle import State
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flyroutes.platform.lifecycle import State
 
 Handler = Literal["http", "tls", "pg_tls", "proxy_proto"]
 IPType = Literal["v4", "shared_v4", "v6", "private_v6"]
