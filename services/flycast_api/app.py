@@ -1,0 +1,39 @@
+"""What the Flycast API answers. It keeps nothing between requests, so Fly may stop and start it at will."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from serving import application, read_body
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from whoami import whoami
+
+if TYPE_CHECKING:
+    from server import Config
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+
+
+async def healthz(request: Request) -> Response:
+    """GET /healthz: 200 while the server can answer at all. It asks nobody else: a check that fails when a
+    neighbour is down takes this app out of the proxy as well."""
+    return PlainTextResponse("ok\n")
+
+
+def build(config: Config) -> Starlette:
+    """Return the ASGI app."""
+
+    async def echo(request: Request) -> Response:
+        """POST /echo: the bytes that came, as they came."""
+        # octet-stream and nosniff: what a stranger sent must never run as a page of this host.
+        headers = {"x-content-type-options": "nosniff"}
+        body = await read_body(request, config.limits)
+        return Response(body, headers=headers, media_type="application/octet-stream")
+
+    routes = [
+        Route("/healthz", healthz),
+        Route("/whoami", whoami),
+        Route("/echo", echo, methods=["POST"]),
+    ]
+    return application(routes, config.max_body)

@@ -1,0 +1,99 @@
+"""An echo over UDP, from the public side and over 6PN, and over TCP beside it. Plain Trio, nothing else.
+
+    python server.py
+
+This file decides how the server binds and in which order it starts; datagrams.py and streams.py echo,
+limiter.py says who has had enough, startup.py reads the configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from startup import (
+    ConfigError,
+    Limits,
+    allow_open_files,
+    bind,
+    hold_signals,
+    listen,
+    load_limits,
+    log,
+    number,
+    refuse,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Fly hands public UDP to a special IPv4 address of the Machine, which this name stands for. A socket on 0.0.0.0
+# receives the datagrams too, but Linux sends its answers from another address, and they never arrive.
+# Source: https://fly.io/docs/networking/udp-and-tcp/
+PUBLIC_UDP = "fly-global-services"
+# 6PN is IPv6 only and goes round the UDP proxy: it takes a socket of its own, and no service in fly.toml.
+PRIVATE_UDP = "fly-local-6pn"
+# TCP comes through Fly Proxy, over the Machine's other IPv4 address: not the one of fly-global-services.
+TCP = "0.0.0.0"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything the environment decides."""
+
+    tcp_host: str
+    udp_hosts: tuple[str, ...]
+    port: int
+    """One number for all three: Fly's UDP proxy rewrites addresses, never ports."""
+    rate: float
+    """Datagrams a second that one source gets answers to, in the long run."""
+    burst: float
+    """Datagrams a source may send at once before the rate counts."""
+    report_every: float
+    """Seconds between two lines of counters."""
+    limits: Limits
+
+
+def load_config(env: Mapping[str, str]) -> Config:
+    """Read the configuration from `env`; raise ConfigError for a value that cannot be used."""
+    override = env.get("BIND_HOST")
+    return Config(
+        tcp_host=override or TCP,
+        udp_hosts=(override,) if override else (PUBLIC_UDP, PRIVATE_UDP),
+        port=whole(env, "PORT", default=5000, low=0, high=65_535),
+        rate=number(env, "RATE", default=100, low=0.01, high=1e9),
+        burst=number(env, "BURST", default=200, low=1, high=1e9),
+        report_every=number(env, "REPORT_EVERY", default=60, low=0.1, high=86_400),
+        limits=load_limits(env),
+    )
+
+
+def bind_udp(host: str, port: int) -> socket.socket:
+    """Return a UDP socket on `host`:`port`, and say so. Raises as `bind` does."""
+    sock = bind(host, port, socket.SOCK_DGRAM)
+    log("listening", protocol="udp", address=sock.getsockname()[0], port=port, name=host)
+    return sock
+
+
+def main() -> None:
+    """Start, serve, leave with 0; or leave with 2 and the reason if the configuration is wrong."""
+    hold_signals()
+    try:
+        config = load_config(os.environ)
+        allow_open_files(config.limits)
+        listener = listen(config.tcp_host, config.port)
+        port = listener.getsockname()[1]  # with PORT=0 the kernel chose; UDP takes the same
+        sockets = [bind_udp(host, port) for host in config.udp_hosts]
+    except ConfigError as error:
+        refuse(error)
+    import trio
+    from echo import serve
+
+    trio.run(serve, listener, sockets, config)
+
+
+if __name__ == "__main__":
+    main()
