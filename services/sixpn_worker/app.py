@@ -33,7 +33,7 @@ async def healthz(request: Request) -> Response:
 
 
 def rounds_of(body: bytes, most: int) -> int:
-    """Return the rounds that the JSON in `body` asks for; raise HTTPException 400 if not in 1..`most`."""
+    """Return the rounds that the JSON in `body` asks for; HTTPException 400 if not in 1..`most`."""
     expected = f'expected {{"rounds": N}} with a whole N from 1 to {most}'
     try:
         rounds = json.loads(body)["rounds"]
@@ -45,7 +45,7 @@ def rounds_of(body: bytes, most: int) -> int:
 
 
 def run_job(rounds: int) -> str:
-    """Return the hex digest after `rounds` rounds. Runs in a thread; raises trio.Cancelled when nobody waits."""
+    """Return the hex digest after `rounds` rounds. Runs in a thread; trio.Cancelled when nobody waits."""
     digest = b""
     for _ in range(rounds):
         trio.from_thread.check_cancelled()  # a thread cannot be stopped from outside: it has to ask

@@ -30,8 +30,8 @@ from startup import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Fly hands public UDP to a special IPv4 address of the Machine, which this name stands for. A socket on 0.0.0.0
-# receives the datagrams too, but Linux sends its answers from another address, and they never arrive.
+# Fly hands public UDP to a special IPv4 address of the Machine, which this name stands for. A socket on
+# 0.0.0.0 receives the datagrams too, but Linux answers from another address, and that never arrives.
 # Source: https://fly.io/docs/networking/udp-and-tcp/
 PUBLIC_UDP = "fly-global-services"
 # 6PN is IPv6 only and goes round the UDP proxy: it takes a socket of its own, and no service in fly.toml.

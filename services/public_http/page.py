@@ -1,0 +1,69 @@
+"""The page for people: page.html filled in, page.css inside it. No script, nothing loaded from elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+HERE = Path(__file__).parent
+STYLE = (HERE / "page.css").read_text(encoding="utf-8")
+PAGE = Template((HERE / "page.html").read_text(encoding="utf-8"))
+# Even if a value slipped through unescaped, the browser would run and load nothing but this very style.
+# Source: https://www.w3.org/TR/CSP3/
+POLICY = "; ".join((
+    "default-src 'none'",
+    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+))
+
+ROUTES = {
+    "flycast": ("Flycast", "Private HTTP through Fly Proxy", "0.0.0.0"),
+    "6pn": ("6PN", "Straight to a Machine by its .internal name", "fly-local-6pn"),
+    "udp": ("UDP", "Datagrams from the public side", "fly-global-services"),
+}
+"""For each route: its name, how it travels, and the address its server binds."""
+
+CARD = Template("""\
+<li class="card $state">
+  <div class="top"><h2>$name</h2><span class="pill">$word</span></div>
+  <p class="how">$how</p>
+  <p class="figure">$figure</p>
+  <dl><div><dt>asks</dt><dd>$target</dd></div><div><dt>server binds</dt><dd>$bind</dd></div></dl>
+</li>""")
+
+
+def card(row: Mapping[str, Any]) -> str:
+    """Return the HTML of one route; `row` is one of /reach, as the public sees it."""
+    name, how, bind = ROUTES[row["route"]]
+    unit = f'{row["latency_ms"]:.1f} <small>ms</small>' if row["ok"] else escape(row["reason"])
+    state, word = ("up", "answers") if row["ok"] else ("down", "no answer")
+    return CARD.substitute(
+        name=name, how=how, bind=bind, state=state, word=word, figure=unit, target=escape(row["target"])
+    )
+
+
+def verdict(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return the headline for `rows` and its class: up, partly or down."""
+    good = sum(row["ok"] for row in rows)
+    if good == len(rows):
+        return "All routes answer", "up"
+    if good == 0:
+        return "Only this page answers", "down"
+    return f"{good} of {len(rows)} other routes answer", "partly"
+
+
+def render(machine: Mapping[str, str | None], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the page that `machine` shows for `rows`."""
+    headline, state = verdict(rows)
+    who = {key: escape(value or "not on Fly") for key, value in machine.items()}
+    cards = "\n".join(card(row) for row in rows)
+    return PAGE.substitute(who, style=STYLE, headline=headline, state=state, cards=cards)
