@@ -1,0 +1,204 @@
+"""`fly.toml` as a frozen value (docs reference/configuration)."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyroutes.appconfig import build, groups
+from flyroutes.appconfig.image import Build, find_image
+from flyroutes.appconfig.report import Report, Where
+from flyroutes.appconfig.schema import ROOT
+from flyroutes.appconfig.tables import Table, fields
+from flyroutes.errors import ConfigError, EmulationGap
+from flyroutes.platform.model import Check, Image, MachineConfig, Restart, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_64_BITS = 2**63
+
+
+@dataclass(frozen=True)
+class AppConfig:
+    """What one `fly.toml` says. Names and defaults are those of the file; times are seconds."""
+
+    app: str
+    source: Path
+    """The file itself."""
+    primary_region: str
+    """Region code; empty when the file names none."""
+    env: Mapping[str, str]
+    """`[env]` as written; `machine_config` adds what flyctl adds."""
+    kill_signal: str
+    kill_timeout: float
+    image: Image
+    processes: Mapping[str, tuple[str, ...]]
+    """Process group to the words of its command; no words means the image's own command."""
+    machines: Mapping[str, MachineConfig]
+    """Process group to what each of its Machines is made of."""
+    warnings: tuple[str, ...]
+    """What the local network does not honour, and what will not do what it seems to say."""
+
+    @property
+    def services(self) -> Mapping[str, tuple[Service, ...]]:
+        """Process group to its services."""
+        return {group: machine.services for group, machine in self.machines.items()}
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The top-level checks of all process groups."""
+        return tuple(dict.fromkeys(check for machine in self.machines.values() for check in machine.checks))
+
+    @property
+    def restart(self) -> Restart:
+        """Restart policy of the default process group."""
+        return self._default.restart
+
+    @property
+    def memory_mb(self) -> int:
+        """Memory of a Machine of the default process group, in MB."""
+        return self._default.memory_mb
+
+    @property
+    def _default(self) -> MachineConfig:
+        return self.machines.get(groups.APP) or self.machines[min(self.machines)]
+
+    def machine_config(self, group: str) -> MachineConfig:
+        """What a Machine of process group `group` is made of. Raises ConfigError for an unknown group."""
+        if group not in self.machines:
+            known = ", ".join(self.machines)
+            raise ConfigError(
+                f"{self.source}: expected one of the process groups {known}, got {group!r}; "
+                "add it to [processes], or name one of those"
+            )
+        return self.machines[group]
+
+
+def load(path: Path, *, context: Path | None = None, default_app: str | None = None) -> AppConfig:
+    """Read `path`, a `fly.toml` or the directory of one.
+
+    `context` is where a build would take its files from: the working directory unless given, as for
+    `fly deploy` (flyctl deploy_build.go). `default_app` names the app when the file does not.
+    Raises ConfigError with all that is wrong, else EmulationGap with all that only Fly can do.
+    """
+    path = path / "fly.toml" if os.path.isdir(path) else path
+    root = fields(_parse(path), ROOT, Where(Report(), str(path)))
+    groups.check(root)
+    app = _app(root, default_app)
+    _check_env(root)
+    built = find_image(root, context or Path.cwd())
+    commands = _commands(root, built)
+    root.at.report.close()
+    return _freeze(root, app, built, commands)
+
+
+def _app(root: Table, default_app: str | None) -> str:
+    if "app" in root:
+        return root["app"] or ""
+    if default_app is None:
+        root.at.error("the key app", None, 'add app = "NAME"')
+    return default_app or ""
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    if path.suffix in (".json", ".yaml", ".yml"):
+        raise EmulationGap(f"{path}: the local network reads TOML only; save the file as fly.toml")
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        way_out = "name a fly.toml or its directory"
+        raise ConfigError(f"{path}: cannot read it: {error.strerror}; {way_out}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#x}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid TOML: a number or a nesting beyond any use") from error
+    if _beyond_64_bits(raw):
+        raise ConfigError(f"{path}: expected whole numbers of 64 bits, got a longer one")
+    return raw
+
+
+def _beyond_64_bits(value: Any) -> bool:
+    """Whether there is a number that TOML does not allow; tomllib takes it, and str() may refuse it."""
+    rest = [value]
+    while rest:
+        value = rest.pop()
+        if isinstance(value, int) and not -_64_BITS <= value < _64_BITS:
+            return True
+        rest += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return False
+
+
+def _check_env(root: Table) -> None:
+    region = root.get("primary_region")
+    if region and (root.get("env") or {}).get("PRIMARY_REGION", region) != region:
+        root.at.key("env").header({}).key("PRIMARY_REGION").warn(
+            f"is overridden by primary_region = {region}"
+        )
+
+
+def _commands(root: Table, built: Build) -> dict[str, tuple[str, ...]]:
+    """Process group to the whole command of its Machines; no words: what the image does by itself.
+
+    A command of `[processes]` replaces CMD and leaves ENTRYPOINT; `[experimental]` may replace either
+    (flyctl updateMachineConfig; docs reference/configuration).
+    """
+    override = root.get("experimental") or {}
+    entrypoint = override.get("entrypoint") or built.entrypoint
+    found: dict[str, tuple[str, ...]] = {}
+    for group in groups.names(root):
+        words = (root.get("processes") or {}).get(group) or override.get("cmd", ())
+        whole = override.get("exec") or (*entrypoint, *(words or built.cmd))
+        if not whole:
+            _report_no_command(root, group)
+        found[group] = whole if whole != (*built.entrypoint, *built.cmd) else ()
+    return found
+
+
+def _report_no_command(root: Table, group: str) -> None:
+    way_out = f'add CMD to a Dockerfile, or [processes] {group} = "COMMAND" to {root.at.source}'
+    root.at.error(f"a command for process group {group}", None, way_out)
+
+
+def _freeze(root: Table, app: str, built: Build, commands: Mapping[str, tuple[str, ...]]) -> AppConfig:
+    image = Image(
+        ref=f"local/{app}",
+        command=(*built.entrypoint, *built.cmd),
+        workdir=built.workdir,
+        env=built.env,
+        copies=tuple(built.copies),
+    )
+    shared = MachineConfig(image=image)
+    shared = replace(shared, **{key: root[key] for key in ("kill_signal", "kill_timeout") if key in root})
+    return AppConfig(
+        app=app,
+        source=Path(root.at.source),
+        primary_region=root.get("primary_region", ""),
+        env=root.get("env", {}),
+        kill_signal=shared.kill_signal,
+        kill_timeout=shared.kill_timeout,
+        image=image,
+        processes=root.get("processes") or {groups.APP: ()},
+        machines={group: _machine(root, group, shared, command) for group, command in commands.items()},
+        warnings=root.at.report.close(),
+    )
+
+
+def _machine(root: Table, group: str, shared: MachineConfig, command: tuple[str, ...]) -> MachineConfig:
+    """What flyctl makes of the file for one process group (flyctl updateMachineConfig)."""
+    region = {"PRIMARY_REGION": root["primary_region"]} if "primary_region" in root else {}
+    return replace(
+        shared,
+        command=command,
+        env={**root.get("env", {}), "FLY_PROCESS_GROUP": group, **region},
+        services=tuple(map(build.service, groups.of(root, group, groups.services(root)))),
+        checks=build.toplevel_checks(root, group),
+        restart=build.restart(root, group),
+        metadata={"fly_platform_version": "v2", "fly_process_group": group},
+        memory_mb=build.memory_mb(root, group),
+    )
