@@ -1,0 +1,143 @@
+"""Reading JSON that somebody else wrote: every value checked, every mistake named by its path.
+
+A wrong value is a PlatformError (400), as at Fly. A field that the local network does not honour is an
+EmulationGap, unless its value asks for nothing (null, false, 0, "", [], {}) or for what is the case anyway.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from flyroutes.errors import EmulationGap, PlatformError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Choice = TypeVar("Choice", bound=str)
+
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
+_LONGEST = 1 << 63  # nanoseconds: what Go's time.Duration holds
+
+
+class Fields:
+    """The object at `path`; only `honoured` fields can be read. `anyway`: values that change nothing here."""
+
+    def __init__(self, data: Any, path: str, honoured: str, anyway: Mapping[str, Any] | None = None) -> None:
+        self._data: dict[str, Any] = {}
+        self.path = path
+        if data is not None and not isinstance(data, dict):
+            wrong(path, "an object", data)
+        for key, value in (data or {}).items():
+            if key in honoured.split():
+                self._data[key] = value
+            elif not _asks_nothing(value) and value != (anyway or {}).get(key):
+                raise EmulationGap(
+                    f"{self.at(key)} = {_shown(value)} is not part of the local network; leave it out"
+                )
+
+    def at(self, key: str) -> str:
+        """The path of a field, as `config.services[0].ports`."""
+        return f"{self.path}.{key}" if self.path else key
+
+    def __contains__(self, key: str) -> bool:
+        return self._data.get(key) is not None
+
+    def raw(self, key: str) -> Any:
+        """The value as it came; None when missing."""
+        return self._data.get(key)
+
+    def text(self, key: str, default: str = "") -> str:
+        """A string; the default when missing, null or empty."""
+        value = self._data.get(key)
+        if value is not None and not isinstance(value, str):
+            wrong(self.at(key), "a string", value)
+        return value or default
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """true or false; the default when missing or null."""
+        value = self._data.get(key)
+        if value is not None and not isinstance(value, bool):
+            wrong(self.at(key), "true or false", value)
+        return default if value is None else value
+
+    def whole(self, key: str, default: int = 0, low: int = 0, high: int = 65535) -> int:
+        """A whole number in `low`..`high`; the default when missing or null."""
+        value = self._data.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            wrong(self.at(key), f"a whole number from {low} to {high}", value)
+        return value
+
+    def seconds(self, key: str, default: float) -> float:
+        """A duration in seconds; the default when missing or null. See `seconds`."""
+        value = self._data.get(key)
+        return default if value is None else seconds(value, self.at(key))
+
+    def choice(self, key: str, options: tuple[Choice, ...], default: Choice) -> Choice:
+        """One of `options`; the default when missing, null or empty."""
+        return one_of(self.text(key, default), options, self.at(key))
+
+    def many(self, key: str) -> list[tuple[Any, str]]:
+        """The items of a list, each with its path; none when missing or null."""
+        value = self._data.get(key)
+        if value is not None and not isinstance(value, list):
+            wrong(self.at(key), "a list", value)
+        return [(item, f"{self.at(key)}[{index}]") for index, item in enumerate(value or [])]
+
+    def words(self, key: str) -> tuple[str, ...]:
+        """A list of strings."""
+        items = self.many(key)
+        return tuple(item if isinstance(item, str) else wrong(path, "a string", item) for item, path in items)
+
+    def named(self, key: str) -> dict[str, Any]:
+        """An object with names of the user's own as keys; empty when missing or null."""
+        value = self._data.get(key)
+        if value is not None and not isinstance(value, dict):
+            wrong(self.at(key), "an object", value)
+        return value or {}
+
+    def texts(self, key: str) -> dict[str, str]:
+        """An object of strings."""
+        for name, value in self.named(key).items():
+            if not isinstance(value, str):
+                wrong(f"{self.at(key)}.{name}", "a string", value)
+        return self.named(key)
+
+
+def wrong(path: str, expected: str, value: Any) -> NoReturn:
+    """Raise the PlatformError for a value of the wrong kind."""
+    raise PlatformError(f"{path}: expected {expected}, got {_shown(value)}", 400)
+
+
+def one_of(value: Any, options: tuple[Choice, ...], path: str) -> Choice:
+    """`value`, if it is one of `options`."""
+    for option in options:
+        if value == option:
+            return option
+    wrong(path, f"one of {', '.join(map(repr, options))}", value)
+
+
+def seconds(value: Any, path: str) -> float:
+    """Seconds from a Go duration such as "1m30s", or from a number of nanoseconds (fly-go duration.go)."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST:
+        return value / 1e9
+    if isinstance(value, str) and len(value) < 100 and value and not _PART.sub("", value):
+        return sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(value))
+    wrong(path, 'a time with a unit, such as "10s", or a number of nanoseconds', value)
+
+
+def duration(value: float) -> str:
+    """Seconds as text that Go reads as a duration: "90s", "0.5s"."""
+    return f"{value:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def _asks_nothing(value: Any) -> bool:
+    return not value or (isinstance(value, dict) and all(map(_asks_nothing, value.values())))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else text[:77] + "..."
