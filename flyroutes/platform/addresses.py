@@ -12,6 +12,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flyroutes.platform.model import Network
 
 DNS_SERVER = "fdaa::3"
@@ -62,13 +64,26 @@ def flycast(network: Network, number: int) -> str:
     return str(network_prefix(network).network_address + (1 << 48) + number)
 
 
+def app_addresses(kind: str, network: Network) -> Iterator[str]:
+    """Addresses an app may be given: `v4`, `v6`, or `private_v6` usable from `network`, lowest first.
+
+    Number 1 is the shared IPv4, and Flycast addresses seen in Fly's documentation begin at ::3.
+    """
+    for number in range(3, 1 << 16 if kind == "private_v6" else 255):
+        if kind == "private_v6":
+            yield flycast(network, number)
+        else:
+            yield str(ANYCAST_V4[number]) if kind == "v4" else str(ANYCAST_V6[number << 16])
+
+
 def machine_addresses(network: Network, index: int, region: str) -> MachineAddresses:
     """Addresses of the Machine with `index` (unique over all networks, from 0 to 8191)."""
     host = _HOST_ID + REGIONS.index(region) + 1
-    base = int(network_prefix(network).network_address)
-    six = IPv6Address(base | (host << 48) | ((index + 1) << 16) | 2)
+    own = ((index + 1) << 16) + 2
+    six = network_prefix(network).network_address + (host << 48) + own
     four = MACHINES_V4.network_address + 8 * index
-    return MachineAddresses(str(six), str(four + 2), str(four + 3), str(EGRESS_V6[index + 2]), str(four + 1))
+    egress = EGRESS_V6.network_address + own
+    return MachineAddresses(str(six), str(four + 2), str(four + 3), str(egress), str(four + 1))
 
 
 def peer_address(network: Network, number: int) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from flyroutes.errors import PlatformError
 
+if TYPE_CHECKING:
+    from flyroutes.platform.model import Restart
+
 State = Literal["created", "starting", "started", "stopping", "stopped", "failed", "destroying", "destroyed"]
-Action = Literal["start", "launched", "stop", "exited", "crashed", "destroy", "gone"]
+Action = Literal["start", "launched", "stop", "exited", "crashed", "restart", "destroy", "gone"]
 
 TRANSITIONS: dict[tuple[State, Action], State] = {
     ("created", "start"): "starting",
@@ -20,6 +23,7 @@ TRANSITIONS: dict[tuple[State, Action], State] = {
     # On Fly a clean exit under on-failure, and a crash whose retries are used up, both end as stopped.
     ("started", "exited"): "stopped",
     ("stopping", "exited"): "stopped",
+    ("started", "restart"): "starting",
     ("created", "destroy"): "destroying",
     ("stopped", "destroy"): "destroying",
     ("failed", "destroy"): "destroying",
@@ -36,3 +40,15 @@ def after(state: State, action: Action) -> State:
         reason = f"cannot {action} a Machine that is {state}; from {state} it allows: {allowed or 'nothing'}"
         raise PlatformError(reason, 412)
     return target
+
+
+def next_after_exit(state: State, restart: Restart, code: int, restarts: int) -> tuple[Action, float]:
+    """What follows the end of the main process: the action, and the seconds to wait before a restart.
+
+    docs machines/guides-examples/machine-restart-policy. The back-off is not documented (assumed:
+    from 0.1 s, doubling, to 10 s).
+    """
+    wanted = restart.policy == "always" or (restart.policy == "on-failure" and code != 0)
+    if state != "started" or not wanted or (code != 0 and restarts >= restart.max_retries):
+        return "exited", 0.0
+    return "restart", min(10.0, 0.1 * 2**restarts)

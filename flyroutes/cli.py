@@ -1,0 +1,91 @@
+"""The command line: `flyroutes up` and `flyroutes run`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flyroutes import __version__
+from flyroutes.errors import ConfigError, FlyroutesError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_FILES = ("fly/public_http.toml", "fly/flycast_api.toml", "fly/sixpn_worker.toml", "fly/udp_echo.toml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0, 1 for a failure, 2 for wrong usage, or the program's own."""
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else list(arguments))
+    try:
+        if sys.platform != "linux":
+            from flyroutes.errors import HostError
+
+            raise HostError("the local network needs Linux namespaces; on this system run it in a Linux VM")
+        return int(options.action(options))
+    except FlyroutesError as error:
+        print(f"flyroutes: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="flyroutes", description="Fly.io networking on this machine, no account."
+    )
+    parser.add_argument("--version", action="version", version=f"flyroutes {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    up = commands.add_parser(
+        "up",
+        help="boot apps, check every route, follow the logs",
+        description="Boot apps, check every route, then follow the logs. Ctrl-C ends it all.",
+    )
+    up.add_argument("files", nargs="*", metavar="FILE", help="fly.toml files (default: the four in fly/)")
+    up.add_argument(
+        "--port", type=int, default=8080, help="port on this host's loopback for the first public app"
+    )
+    up.set_defaults(action=_up)
+    run = commands.add_parser(
+        "run",
+        help="run a program on the network, where a laptop on WireGuard would sit",
+        description="Run CMD on the network that is up, or boot one when FILEs are given or none is up.",
+        usage="flyroutes run [FILE...] -- CMD...",
+    )
+    run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    run.set_defaults(action=_run)
+    return parser
+
+
+def default_files() -> list[Path]:
+    """The reference apps: those of the working directory, or else of the checkout flyroutes runs from."""
+    for base in (Path.cwd(), Path(__file__).resolve().parent.parent):
+        if all((base / name).is_file() for name in DEFAULT_FILES):
+            return [base / name for name in DEFAULT_FILES]
+    raise ConfigError(
+        f"no fly.toml given, and the four of the reference suite ({', '.join(DEFAULT_FILES)}) are not here: "
+        "name your files, as in `flyroutes up fly.toml`"
+    )
+
+
+def _up(options: argparse.Namespace) -> int:
+    from flyroutes import up
+
+    files = [Path(name) for name in options.files] or default_files()
+    return up.up(files, options.port)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from flyroutes import run
+
+    words: list[str] = options.words
+    if "--" not in words or words[-1] == "--":
+        raise ConfigError(
+            f"expected `flyroutes run [FILE...] -- CMD...`, got `flyroutes run {' '.join(words)}`"
+        )
+    split = words.index("--")
+    return run.run([Path(name) for name in words[:split]], words[split + 1 :], default_files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""From fly.toml files to running apps: what `fly deploy` does, on the local network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyroutes.appconfig import check_ips
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from flyroutes.appconfig import AppConfig
+    from flyroutes.local.control import Control, Log
+    from flyroutes.platform.model import IPType, Service
+
+
+def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
+    """The kinds of IP an app needs, read off its services; the Machines API can change them later.
+
+    UDP works on a dedicated IPv4 alone; a TLS port is meant for the public; any other service gets
+    the private kind. This differs from the first `fly deploy`, which gives an app with plain HTTP on
+    port 80 a public address: here nothing becomes public without a port that says so.
+    """
+    everything = tuple(services)
+    if any(service.protocol == "udp" for service in everything):
+        return ("v4",)
+    if any("tls" in port.handlers for service in everything for port in service.ports):
+        return ("v6", "shared_v4")
+    return ("private_v6",) if everything else ()
+
+
+async def deploy(control: Control, config: AppConfig, log: Log) -> None:
+    """Create the app, its IPs, and one Machine per process group."""
+    await control.create_app(config.app)
+    services = [service for group in config.services.values() for service in group]
+    for kind in ip_types(services):
+        await control.allocate_ip(config.app, kind)
+    for warning in (*config.warnings, *check_ips(config, control.app(config.app).ips)):
+        log("deploy", warning, app=config.app, level="warning")
+    for group in config.processes:
+        await control.create_machine(config.app, config.machine_config(group), region=config.primary_region)
+
+
+async def deploy_all(control: Control, configs: Sequence[AppConfig], log: Log) -> None:
+    """Deploy the apps in the given order; starting a Machine does not wait for its app to be ready."""
+    for config in configs:
+        await deploy(control, config, log)

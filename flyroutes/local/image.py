@@ -1,0 +1,57 @@
+"""The files of an image: what a Dockerfile copies, laid out once and shown to each Machine of it.
+
+RUN lines are not executed; packages come from the Python environment that runs flyroutes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from flyroutes.errors import EmulationGap
+from flyroutes.local.kernel import root
+
+if TYPE_CHECKING:
+    from flyroutes.platform.model import Image
+
+_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "node_modules")
+
+
+def unpack(image: Image) -> dict[str, str]:
+    """Copy the image's files once, as a build does; returns directory -> place to show it at."""
+    files = root.image_directory(image.ref.replace("/", "_"))
+    mounts = {mount_point(target) for target in [image.workdir, *(target for _, target in image.copies)]} - {"/"}
+    if not any(files.iterdir()):
+        for source, target in image.copies:
+            _copy(Path(source), files / target.lstrip("/"))
+        for place in mounts:
+            (files / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    for place in mounts:
+        Path(place).mkdir(exist_ok=True)
+    return {str(files / place.lstrip("/")): place for place in mounts}
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=_LEFT_OUT, dirs_exist_ok=True)
+    else:
+        shutil.copy2(source, target)
+
+
+def mount_point(target: str) -> str:
+    """Where to show the directory that holds `target`: a top-level one that the host does not have.
+
+    Raises EmulationGap for files among the host's own, which a Machine shares.
+    """
+    top = f"/{PurePosixPath(target).parts[1]}" if target != "/" else "/"
+    if top == "/" or not os.path.ismount(top):
+        return top
+    if target.startswith("/usr/src/"):
+        return "/usr/src"
+    raise EmulationGap(
+        f"the image puts files at {target}, and a Machine shares {top} with this host: "
+        "on the local network WORKDIR and COPY need a directory of their own, such as /app"
+    )

@@ -1,0 +1,60 @@
+"""Starting a program inside: in a running Machine, or where a WireGuard peer sits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from typing import TYPE_CHECKING
+
+from flyroutes.local import init
+from flyroutes.local.kernel import syscalls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+KINDS = ("user", "mnt", "net", "uts", "ipc", "pid")
+"""In the order of entering: the user namespace first, because it gives the right to enter the others."""
+
+
+def fork_inside(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main: Callable[[], None]) -> int:
+    """Fork a process that enters `namespaces` (kind -> open file) and calls `main` in them.
+
+    Returns the pid of a go-between on this side: it ends with the exit code of the process inside,
+    and when it is killed the process inside dies too. A second fork is needed because a process
+    enters a PID namespace with its children only.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        code = _go_between(namespaces, stdio, main)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _go_between(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main: Callable[[], None]) -> int:
+    for kind in KINDS:
+        if kind in namespaces:
+            syscalls.setns(namespaces[kind])
+    inner = os.fork()
+    if inner == 0:
+        init.quiet_child(*stdio)
+        main()
+        os._exit(0)
+    # The terminal's signals reach the process inside by themselves; this one only passes on its end.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _frame: os.kill(inner, number))
+    signal.set_wakeup_fd(-1)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(0, 1)
+    return init.exit_code(os.waitpid(inner, 0)[1])
+
+
+def program(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Callable[[], None]:
+    """What to call inside: become `command` as user `uid`, and die with the go-between."""
+    return lambda: init.execute(command, env, workdir, uid, dependent=True)

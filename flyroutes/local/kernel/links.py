@@ -1,0 +1,113 @@
+"""Links, addresses, routes and neighbours as rtnetlink messages (rtnetlink(7))."""
+
+from __future__ import annotations
+
+import errno
+import struct
+from ipaddress import ip_address, ip_interface
+
+from flyroutes.local.kernel.netlink import F_CREATE, F_EXCL, F_REPLACE, Message, attribute, nested, text
+
+_NEWLINK, _DELLINK, _SETLINK = 16, 17, 19
+_NEWADDR, _NEWROUTE, _DELROUTE, _NEWNEIGH = 20, 24, 25, 28
+_IFF_UP = 1
+_AF_INET, _AF_INET6 = 2, 10
+_TABLE_MAIN, _TABLE_LOCAL = 254, 255
+_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
+_RTN_UNICAST, _RTN_LOCAL = 1, 2
+_IFA_F_NODAD = 0x02
+_NUD_PERMANENT = 0x80
+_VETH_INFO_PEER = 1
+_ADDR_GEN_NONE = 1
+
+
+def _family(address: str) -> int:
+    return _AF_INET6 if ":" in address else _AF_INET
+
+
+def _link(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
+    return struct.pack("=BxHiII", 0, 0, index, flags, change)
+
+
+def _mac(text_: str) -> bytes:
+    return bytes.fromhex(text_.replace(":", ""))
+
+
+def _end(name: str, mac: str, mtu: int) -> bytes:
+    return text(3, name) + attribute(1, _mac(mac)) + attribute(4, struct.pack("=I", mtu))
+
+
+def veth(
+    name: str, index: int, mac: str, peer: str, peer_index: int, peer_mac: str, peer_netns: int, mtu: int
+) -> Message:
+    """A veth pair: `name` (interface number `index`) here, `peer` in the namespace behind `peer_netns`.
+
+    Both ends get the MTU at once: an MTU on one end only drops packets in silence.
+    """
+    netns = attribute(28, struct.pack("=i", peer_netns))
+    info = text(1, "veth") + nested(
+        2, nested(_VETH_INFO_PEER, _link(peer_index), _end(peer, peer_mac, mtu), netns)
+    )
+    body = _link(index) + _end(name, mac, mtu) + nested(18, info)
+    return Message(f"create link {peer}", _NEWLINK, F_CREATE | F_EXCL, body)
+
+
+def no_link_local(index: int) -> Message:
+    """No automatic fe80:: address on the link; must come before it goes up, in a message of its own."""
+    six = nested(_AF_INET6, attribute(8, struct.pack("=B", _ADDR_GEN_NONE)))
+    return Message(f"set addr_gen_mode of link {index}", _SETLINK, 0, _link(index), nested(26, six))
+
+
+def up(index: int) -> Message:
+    """Set the link up."""
+    return Message(f"set link {index} up", _NEWLINK, 0, _link(index, _IFF_UP, _IFF_UP))
+
+
+def delete(index: int) -> Message:
+    """Remove the link, and the other end of its pair with it; fine if it is already gone."""
+    return Message(f"delete link {index}", _DELLINK, 0, _link(index), tolerate=[errno.ENODEV])
+
+
+def address(index: int, interface: str) -> Message:
+    """Add `interface` ("address/length") to the link, without duplicate address detection."""
+    value = ip_interface(interface)
+    header = struct.pack("=BBBBi", _family(interface), value.network.prefixlen, _IFA_F_NODAD, 0, index)
+    packed = value.ip.packed
+    body = attribute(1, packed) + attribute(2, packed)
+    return Message(f"add address {interface}", _NEWADDR, F_CREATE | F_EXCL, header, body)
+
+
+def _route(destination: str, table: int, scope: int, kind: int, *body: bytes) -> bytes:
+    network = ip_interface(destination)
+    length = network.network.prefixlen
+    header = struct.pack("=BBBBBBBBI", _family(destination), length, 0, 0, table, 4, scope, kind, 0)
+    target = attribute(1, network.network.network_address.packed) if length else b""
+    return header + target + b"".join(body)
+
+
+def route(destination: str, index: int, via: str | None = None, source: str | None = None) -> Message:
+    """A route to `destination` over the link, by way of `via`, preferring `source` for new sockets."""
+    scope = _SCOPE_LINK if via is None and ":" not in destination else _SCOPE_UNIVERSE
+    body = attribute(4, struct.pack("=i", index))
+    if via:
+        body += attribute(5, ip_address(via).packed)
+    if source:
+        body += attribute(7, ip_address(source).packed)
+    packet = _route(destination, _TABLE_MAIN, scope, _RTN_UNICAST, body)
+    return Message(f"add route {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
+
+
+def local_route(host: str, *, remove: bool = False) -> Message:
+    """Make this namespace answer for `host`, one address; lighter than an address on a link."""
+    destination = f"{host}/{128 if ':' in host else 32}"
+    packet = _route(destination, _TABLE_LOCAL, _SCOPE_HOST, _RTN_LOCAL, attribute(4, struct.pack("=i", 1)))
+    if remove:
+        return Message(f"remove {host}", _DELROUTE, 0, packet, tolerate=[errno.ESRCH])
+    return Message(f"answer for {host}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
+
+
+def neighbour(index: int, host: str, mac: str) -> Message:
+    """A neighbour that never expires: the table's limit of 1024 does not count these."""
+    header = struct.pack("=BxHiHBB", _family(host), 0, index, _NUD_PERMANENT, 0, 0)
+    body = attribute(1, ip_address(host).packed) + attribute(2, _mac(mac))
+    return Message(f"add neighbour {host}", _NEWNEIGH, F_CREATE | F_REPLACE, header, body)

@@ -1,0 +1,133 @@
+"""The links of Machines and WireGuard peers: addresses, routes and neighbours on both ends.
+
+The order of the two IPv4 addresses is the whole of Fly's UDP rule: the first one is what a socket
+bound to 0.0.0.0 answers from, the second is what `fly-global-services` names.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flyroutes.local.kernel import links
+from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Message, Netlink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MTU = 1420
+"""docs networking/private-networking: the WireGuard tunnel's MTU."""
+_GATEWAY6 = "fe80::1"
+_FABRIC_MAC, _FAR_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
+_ETH0 = 2
+"""A new namespace has `lo` as number 1, so its first link is number 2."""
+
+_FABRIC_SYSCTLS = {
+    "ipv4/ip_forward": "1",
+    "ipv6/conf/all/disable_ipv6": "0",
+    "ipv6/conf/default/disable_ipv6": "0",
+    "ipv6/conf/all/forwarding": "1",
+    "ipv6/conf/default/forwarding": "1",
+    "ipv6/conf/default/accept_dad": "0",
+    "ipv6/conf/default/accept_ra": "0",
+    "ipv6/ip_nonlocal_bind": "1",
+    "ipv4/conf/default/send_redirects": "0",
+    "ipv4/conf/all/send_redirects": "0",
+    "ipv4/conf/default/rp_filter": "1",
+    "ipv4/ip_unprivileged_port_start": "0",
+}
+_FAR_SYSCTLS = {
+    "ipv6/conf/default/disable_ipv6": "0",
+    "ipv6/conf/all/disable_ipv6": "0",
+    "ipv6/conf/default/accept_dad": "0",
+    "ipv6/conf/default/accept_ra": "0",
+    "ipv6/bindv6only": "0",
+    "ipv4/ip_unprivileged_port_start": "0",
+    "ipv4/ping_group_range": "0 0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One end point of the network: interface number on the fabric, and the addresses behind it.
+
+    `addresses` carry their prefix length. `routed` are prefixes that lead to it over its 6PN address.
+    `gateway4` is the fabric's own IPv4 address on the link, with prefix length.
+    """
+
+    number: int
+    addresses: tuple[str, ...]
+    gateway4: str
+
+    @property
+    def name(self) -> str:
+        """The interface's name on the fabric."""
+        return f"fly{self.number}"
+
+
+def _host(interface: str) -> str:
+    return interface.split("/")[0]
+
+
+def _set_sysctls(values: dict[str, str]) -> None:
+    for name, value in values.items():
+        fd = os.open(f"/proc/sys/net/{name}", os.O_WRONLY)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+
+
+class Fabric:
+    """The router in the middle; made in its own network namespace, where it stays."""
+
+    def __init__(self, netns: int) -> None:
+        self._netns = netns
+        _set_sysctls(_FABRIC_SYSCTLS)
+        self._netlink = Netlink(NETLINK_ROUTE)
+        self._netlink.request(links.up(1))
+
+    def connect(self, link: Link) -> None:
+        """Wire `link`. The caller stands in the far end's network namespace, a fresh one."""
+        _set_sysctls(_FAR_SYSCTLS)
+        with Netlink(NETLINK_ROUTE) as far:
+            pair = links.veth("eth0", _ETH0, _FAR_MAC, link.name, link.number, _FABRIC_MAC, self._netns, MTU)
+            far.request(pair, links.no_link_local(_ETH0), links.up(1), links.up(_ETH0))
+            self._netlink.request(*_fabric_end(link))
+            far.request(*_far_end(link))
+
+    def disconnect(self, link: Link) -> None:
+        """Remove the link and with it every address and route over it."""
+        self._netlink.request(links.delete(link.number))
+
+    def answer_for(self, hosts: Sequence[str], *, remove: bool = False) -> None:
+        """Make the fabric itself the host of these addresses, or stop that."""
+        self._netlink.request(*(links.local_route(host, remove=remove) for host in hosts))
+
+
+def _fabric_end(link: Link) -> list[Message]:
+    number = link.number
+    messages = [
+        links.no_link_local(number),
+        links.up(number),
+        links.address(number, f"{_GATEWAY6}/64"),
+        links.address(number, link.gateway4),
+    ]
+    for interface in link.addresses:
+        host = _host(interface)
+        if ":" in host:
+            messages.append(links.route(interface, number))
+        messages.append(links.neighbour(number, host, _FAR_MAC))
+    return messages
+
+
+def _far_end(link: Link) -> list[Message]:
+    gateway4 = _host(link.gateway4)
+    return [
+        *(links.address(_ETH0, interface) for interface in link.addresses),
+        links.neighbour(_ETH0, _GATEWAY6, _FABRIC_MAC),
+        links.neighbour(_ETH0, gateway4, _FABRIC_MAC),
+        links.route("0.0.0.0/0", _ETH0, via=gateway4),
+        links.route("::/0", _ETH0, via=_GATEWAY6),
+    ]

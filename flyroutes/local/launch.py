@@ -1,0 +1,133 @@
+"""Making and ending a local network, from the host's side.
+
+launcher -> holder -> process 1 of the world -> network. Each dies when the one before it does, so
+`kill -9` of any of them ends all, and the kernel takes namespaces, links and mounts with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from flyroutes.errors import FlyroutesError, HostError
+from flyroutes.local import channel, init, network
+from flyroutes.local.kernel import namespaces, syscalls
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The way in: namespaces of a WireGuard peer's place (kind -> open file), and programs' environment."""
+
+    namespaces: dict[str, int]
+    env: dict[str, str] = field(default_factory=dict)
+
+
+class World:
+    """A running local network. Leaving the context ends it, with everything in it."""
+
+    def __init__(self, settings: network.Settings) -> None:
+        self.channel, theirs = channel.pair()
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.channel.close()
+            _hold(theirs, settings)
+        theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self.channel.close()
+
+    def events(self) -> Iterator[tuple[dict[str, Any], list[int]]]:
+        """What the network says, until it ends."""
+        while True:
+            event, files = channel.receive(self.channel)
+            if event is None:
+                return
+            yield event, files
+
+    def wait_ready(self, on_log: Callable[[dict[str, Any]], None]) -> Door:
+        """Wait until the apps are started and the API answers; FlyroutesError says why not."""
+        for event, files in self.events():
+            if "ready" in event:
+                return Door(dict(zip(event["ready"]["kinds"], files, strict=True)), event["ready"]["env"])
+            if "error" in event:
+                raise _as_error(event)
+            if "log" in event:
+                on_log(event["log"])
+        raise HostError("the local network ended while it was starting; its last words are above")
+
+
+def _as_error(event: dict[str, Any]) -> FlyroutesError:
+    error = FlyroutesError(event["error"])
+    error.exit_status = event["exit_status"]
+    return error
+
+
+def _hold(theirs: socket.socket, settings: network.Settings) -> None:
+    """The holder: enters the world, starts its process 1, and ends with it."""
+    code = 1
+    try:
+        os.setsid()  # the terminal's Ctrl-C is for the launcher, which then ends all
+        launcher = os.getppid()
+        syscalls.die_with_parent(launcher)
+        namespaces.enter_world()
+        # Credentials changed, and with them the kernel forgot the wish.
+        syscalls.die_with_parent(launcher)
+        pid = os.fork()
+        if pid == 0:
+            _be_process_1(theirs, settings)
+        theirs.close()
+        code = init.exit_code(os.waitpid(pid, 0)[1])
+    except FlyroutesError as error:
+        channel.send(theirs, {"error": str(error), "exit_status": error.exit_status})
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _be_process_1(theirs: socket.socket, settings: network.Settings) -> None:
+    """Reap orphans until the network's process ends."""
+    try:
+        syscalls.die_with_parent(0)
+        network_pid = os.fork()
+        if network_pid == 0:
+            _be_network(theirs, settings)
+        theirs.close()
+        for listener in settings.published.values():
+            listener.close()
+        while True:
+            pid, status = os.wait()
+            if pid == network_pid:
+                os._exit(init.exit_code(status))
+    finally:
+        os._exit(1)
+
+
+def _be_network(theirs: socket.socket, settings: network.Settings) -> None:
+    try:
+        network.main(theirs, settings)
+    except FlyroutesError as error:
+        channel.send(theirs, {"error": str(error), "exit_status": error.exit_status})
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)

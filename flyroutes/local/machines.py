@@ -1,0 +1,148 @@
+"""A Machine as the kernel knows it: from a platform value to namespaces and a process, and back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flyroutes.local import image, init, inside
+from flyroutes.local.kernel import namespaces, root, syscalls, wiring
+from flyroutes.local.kernel.firewall import Firewall
+from flyroutes.platform import addresses
+from flyroutes.platform.fabric import fabric_addresses, reachable_prefixes, udp_services
+from flyroutes.platform.runtime import environment, hosts_file, resolv_conf
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flyroutes.platform.model import Machine, Network, Peer, Platform
+
+_FIRST_LINK = 10
+_FIRST_PEER = _FIRST_LINK + addresses.MACHINES_PER_NETWORK
+PATH = f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The Python that runs flyroutes comes first: it has the packages that a Dockerfile's RUN would install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A Machine's process 1: its pid, and a file from which what the app prints can be read."""
+
+    pid: int
+    output: int
+
+
+class Kernel:
+    """All that the local network has in the kernel. Blocking, but for a few milliseconds at most."""
+
+    def __init__(self, uid: int) -> None:
+        self._uid = uid or namespaces.ORDINARY_UID
+        self._home = namespaces.Home()
+        self._fabric = wiring.Fabric(self._home.fds["net"])
+        self._firewall = Firewall()
+        self._answering: set[str] = set()
+        self._reach: set[tuple[str, str]] = set()
+
+    def start(self, machine: Machine, network: Network) -> Running:
+        """Build the Machine's namespaces and start its command."""
+        link = _machine_link(machine, network)
+        command = machine.config.command or machine.config.image.command
+        env = {"PATH": PATH, "HOME": "/tmp"} | environment(machine)
+        workdir = machine.config.image.workdir
+        directory = root.machine_directory(machine.id)
+        (directory / "hosts").write_text(hosts_file(machine))
+        files = image.unpack(machine.config.image)
+        self._fabric.disconnect(link)
+        output, theirs = os.pipe()
+        with self._home.away(namespaces.MACHINE):
+            self._fabric.connect(link)
+            syscalls.sethostname(machine.id)
+            root.bind(directory / "hosts", "/etc/hosts")
+            for source, target in files.items():
+                root.bind(source, target)
+            pid = os.fork()
+            if pid == 0:
+                _become_machine(theirs, command, env, workdir, self._uid)
+        os.close(theirs)
+        self._firewall.allow_sources(link.number, _bare(link.addresses))
+        return Running(pid, output)
+
+    def remove(self, machine: Machine, network: Network) -> None:
+        """Take the link of an ended Machine away; its namespaces went with its process."""
+        link = _machine_link(machine, network)
+        self._firewall.allow_sources(link.number, _bare(link.addresses), remove=True)
+        self._fabric.disconnect(link)
+        shutil.rmtree(root.machine_directory(machine.id))
+
+    def execute(self, pid: int, machine: Machine, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
+        """Start `command` beside the app of the Machine whose process 1 is `pid`; the go-between's pid."""
+        env = {"PATH": PATH, "HOME": "/tmp"} | environment(machine)
+        main = inside.program(command, env, machine.config.image.workdir, self._uid)
+        opened = namespaces.open_namespaces(pid, ("mnt", "net", "uts", "pid"))
+        try:
+            return inside.fork_inside(opened, stdio, main)
+        finally:
+            for fd in opened.values():
+                os.close(fd)
+
+    def add_peer(self, peer: Peer, network: Network, number: int) -> dict[str, int]:
+        """Make a place where a WireGuard peer sits; it lasts as long as the returned namespaces are open."""
+        base4 = addresses.INTERNET_V4.network_address + 8 * (number + 1)
+        base6 = addresses.INTERNET_V6.network_address + (number << 16) + 2
+        # AllowedIPs of a peer is its network's /48 alone; the rest of its traffic is its own internet.
+        mine = (f"{base4 + 2}/29", f"{peer.address}/112", f"{base6}/112")
+        link = wiring.Link(_FIRST_PEER + number, mine, f"{base4 + 1}/29")
+        directory = root.machine_directory(f"peer-{peer.name}")
+        (directory / "resolv.conf").write_text(resolv_conf(addresses.dns_server(network)))
+        with self._home.away(namespaces.PEER):
+            self._fabric.connect(link)
+            syscalls.sethostname(peer.name)
+            root.bind(directory / "resolv.conf", "/etc/resolv.conf")
+            opened = namespaces.open_namespaces("self", inside.KINDS)
+        self._firewall.allow_sources(link.number, _bare(link.addresses))
+        return opened
+
+    def apply(self, platform: Platform) -> None:
+        """Make the fabric answer for exactly the addresses of `platform`, and route its public UDP."""
+        wanted = set(fabric_addresses(platform))
+        reach = set(reachable_prefixes(platform))
+        if new := reach - self._reach:
+            self._firewall.allow_reach(new)
+            self._reach = reach
+        if new_addresses := wanted - self._answering:
+            self._fabric.answer_for(sorted(new_addresses))
+        if gone := self._answering - wanted:
+            self._fabric.answer_for(sorted(gone), remove=True)
+        self._answering = wanted
+        self._firewall.set_udp_services(udp_services(platform))
+
+
+def _become_machine(
+    output: int, command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int
+) -> None:
+    try:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        init.quiet_child(nothing, output, output)
+        init.run(command, env, workdir, uid)
+    except BaseException as error:
+        os.write(2, f"process 1 failed: {error!r}\n".encode())
+    finally:
+        os._exit(1)
+
+
+def _machine_link(machine: Machine, network: Network) -> wiring.Link:
+    plan = addresses.machine_addresses(network, machine.index, machine.region)
+    # The last address added is the first choice for new sockets, so the 6PN one comes last.
+    mine = (
+        f"{machine.ipv4}/29",
+        f"{machine.global_services_ip}/29",
+        f"{machine.public_ip}/112",
+        f"{machine.private_ip}/112",
+    )
+    return wiring.Link(_FIRST_LINK + machine.index, mine, f"{plan.gateway}/29")
+
+
+def _bare(interfaces: Sequence[str]) -> list[str]:
+    return [interface.split("/")[0] for interface in interfaces]

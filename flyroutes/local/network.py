@@ -1,0 +1,157 @@
+"""The process inside: DNS, Fly Proxy, the Machines API and the Machines of one local network.
+
+It runs in the world that `launch` made, speaks to its launcher over one socket in JSON lines, and
+ends with it.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from flyroutes.errors import FlyroutesError
+from flyroutes.local import boot, dns_server
+from flyroutes.local.authority import Authority
+from flyroutes.local.channel import Launcher
+from flyroutes.local.control import Control
+from flyroutes.local.health import run_checks
+from flyroutes.local.kernel import root
+from flyroutes.local.machines import Kernel
+from flyroutes.local.proxy import Proxy
+from flyroutes.platform import addresses
+from flyroutes.platform.model import DEFAULT_NETWORK
+from flyroutes.platform.runtime import resolv_conf
+
+if TYPE_CHECKING:
+    from flyroutes.appconfig import AppConfig
+    from flyroutes.platform.model import Platform
+
+PEER = "laptop"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the launcher decides about a network before it starts.
+
+    `uid` is the real user. `published` are listening sockets on the host's loopback, by app.
+    """
+
+    apps: tuple[AppConfig, ...]
+    uid: int
+    token: str
+    region: str = "iad"
+    published: dict[str, socket.socket] = field(default_factory=dict)
+
+
+def main(channel: socket.socket, settings: Settings) -> None:
+    """Build the file system, then run the network until the world ends."""
+    authority = Authority()
+    root.build(_etc(authority.pem))
+    trio.run(LocalNetwork(Launcher(channel), settings, authority).run)
+
+
+def _etc(authority: bytes) -> root.Tree:
+    """What Machines and peers find in /etc instead of the host's files."""
+    return {
+        "hosts": b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n",
+        "resolv.conf": resolv_conf().encode(),
+        # Names come from /etc/hosts and DNS alone: no mDNS, no resolver daemon of the host.
+        "nsswitch.conf": b"passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n",
+        "ssl": {"certs": {"ca-certificates.crt": _read("/etc/ssl/certs/ca-certificates.crt") + authority}},
+        "pki": {"tls": {"certs": {"ca-bundle.crt": _read("/etc/pki/tls/certs/ca-bundle.crt") + authority}}},
+    }
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+class LocalNetwork:
+    """Everything that runs in one Trio nursery."""
+
+    def __init__(self, launcher: Launcher, settings: Settings, authority: Authority) -> None:
+        self._launcher = launcher
+        self._settings = settings
+        self._authority = authority
+        self._resolving: set[str] = set()
+
+    async def run(self) -> None:
+        """Start all parts, boot the apps, tell the launcher, go on for ever."""
+        settings, log = self._settings, self._launcher.log
+        self._kernel = Kernel(settings.uid)
+        async with trio.open_nursery() as self._nursery:
+            nursery = self._nursery
+            nursery.start_soon(self._launcher.write)
+            self._control = Control(self._kernel, nursery, self._observe, log, settings.region)
+            self._proxy = Proxy(self._snapshot, self._control.start, self._authority, log, settings.region)
+            self._resolver = dns_server.Resolver(self._snapshot)
+            await nursery.start(self._proxy.run)
+            self._control.publish()
+            nursery.start_soon(run_checks, self._snapshot, self._control.report_check)
+            await self._boot_apps()
+            await self._open_to_peers()
+
+    def _snapshot(self) -> Platform:
+        return self._control.platform
+
+    async def _boot_apps(self) -> None:
+        try:
+            await boot.deploy_all(self._control, self._settings.apps, self._launcher.log)
+        except FlyroutesError as error:
+            self._launcher.say({"error": str(error), "exit_status": error.exit_status})
+        for app, listener in self._settings.published.items():
+            self._nursery.start_soon(self._publish, app, listener)
+
+    async def _open_to_peers(self) -> None:
+        """Start the Machines API, make the place where a peer sits, and hand it to the launcher."""
+        # Imported late: the apps start while Python reads these.
+        from flyroutes.local.api_server import serve_api
+
+        peer = self._control.add_peer(PEER, DEFAULT_NETWORK)
+        network = self._control.platform.networks[DEFAULT_NETWORK]
+        server = addresses.dns_server(network)
+        await self._nursery.start(serve_api, self._control, self._settings.token, server)
+        door = self._kernel.add_peer(peer, network, 0)
+        env = {
+            "FLY_API_TOKEN": self._settings.token,
+            "FLY_FLAPS_BASE_URL": f"http://_api.internal:{addresses.API_PORT}",
+            "FLY_ORG": self._control.platform.organization,
+            "FLY_REGION": self._settings.region,
+        }
+        self._launcher.say({"ready": {"kinds": list(door), "env": env}}, list(door.values()))
+
+    def _observe(self, platform: Platform) -> None:
+        self._kernel.apply(platform)
+        self._proxy.update(platform)
+        wanted = {addresses.DNS_SERVER, *map(addresses.dns_server, platform.networks.values())}
+        for address in wanted - self._resolving:
+            self._serve_dns(address)
+        self._resolving |= wanted
+
+    def _serve_dns(self, address: str) -> None:
+        # One socket per address, so that each answer leaves from the address that was asked.
+        udp = _bound(socket.SOCK_DGRAM, address)
+        tcp = _bound(socket.SOCK_STREAM, address)
+        tcp.listen(1024)
+        self._nursery.start_soon(dns_server.serve_udp, udp, self._resolver.udp)
+        self._nursery.start_soon(dns_server.serve_tcp, trio.SocketListener(tcp), self._resolver.tcp)
+
+    async def _publish(self, app: str, listener: socket.socket) -> None:
+        async def serve(stream: trio.SocketStream) -> None:
+            await self._proxy.serve_published(stream, app)
+
+        await trio.serve_listeners(serve, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
+
+
+def _bound(kind: socket.SocketKind, address: str) -> trio.socket.SocketType:
+    sock = socket.socket(socket.AF_INET6, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, 53))
+    return trio.socket.from_stdlib_socket(sock)

@@ -1,0 +1,44 @@
+"""What the network's fabric must do for a platform: answer for addresses, let prefixes through, route UDP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flyroutes.platform import addresses
+
+if TYPE_CHECKING:
+    from flyroutes.platform.model import Platform
+
+
+def fabric_addresses(platform: Platform) -> list[str]:
+    """What the fabric answers for: resolvers and the addresses of apps."""
+    resolvers = [addresses.DNS_SERVER, *map(addresses.dns_server, platform.networks.values())]
+    return resolvers + [ip.address for app in platform.apps.values() for ip in app.ips]
+
+
+def reachable_prefixes(platform: Platform) -> list[tuple[str, str]]:
+    """(from, to) pairs of /48: each network to itself and to fdaa::3; the outside to public addresses."""
+    networks = [str(addresses.network_prefix(network)) for network in platform.networks.values()]
+    outside = [str(addresses.EGRESS_V6), str(addresses.INTERNET_V6)]
+    pairs = [(network, network) for network in networks] + [(network, "fdaa::/48") for network in networks]
+    return pairs + [(prefix, str(addresses.ANYCAST_V6)) for prefix in outside]
+
+
+def udp_services(platform: Platform) -> dict[tuple[str, int], str]:
+    """Public UDP: (dedicated IPv4, port) -> `fly-global-services` address of a started Machine.
+
+    Only a dedicated IPv4 carries UDP, and ports are never rewritten (docs networking/udp-and-tcp).
+    Which of several Machines gets the packets is not documented; here the first one (assumed).
+    """
+    found: dict[tuple[str, int], str] = {}
+    for machine in platform.machines.values():
+        if machine.state != "started" or machine.cordoned:
+            continue
+        dedicated = [ip.address for ip in platform.apps[machine.app].ips if ip.type == "v4"]
+        udp = [service for service in machine.config.services if service.protocol == "udp"]
+        for address in dedicated:
+            for number in (
+                n for service in udp for port in service.ports for n in range(port.start, port.end + 1)
+            ):
+                found.setdefault((address, number), machine.global_services_ip)
+    return found

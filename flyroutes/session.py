@@ -1,0 +1,110 @@
+"""What `up` and `run` share: reading fly.toml files, making a network of them, the door for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flyroutes.appconfig import AppConfig, load
+from flyroutes.errors import ConfigError, HostError
+from flyroutes.local import inside
+from flyroutes.local.kernel.namespaces import ORDINARY_UID
+from flyroutes.local.launch import Door
+from flyroutes.local.network import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def read_apps(files: Iterable[Path]) -> tuple[AppConfig, ...]:
+    """Load each file; ConfigError for a broken one, and for two that name one app."""
+    apps: dict[str, AppConfig] = {}
+    for path in files:
+        config = load(path, context=context_of(path))
+        if config.app in apps:
+            raise ConfigError(f"{path}: app {config.app!r} is also the app of {apps[config.app].source}")
+        apps[config.app] = config
+    return tuple(apps.values())
+
+
+def context_of(path: Path) -> Path:
+    """The build context: the working directory when the file lies below it, as for flyctl.
+
+    A file from elsewhere brings its own: the directory above `fly/`, or the one it lies in.
+    """
+    path = path.resolve()
+    if path.is_relative_to(Path.cwd()):
+        return Path.cwd()
+    return path.parent.parent if path.parent.name == "fly" else path.parent
+
+
+def settings(apps: tuple[AppConfig, ...], published: dict[str, socket.socket]) -> Settings:
+    """A network of these apps with a token of its own."""
+    return Settings(apps=apps, uid=os.getuid(), token=secrets.token_urlsafe(24), published=published)
+
+
+def program_environment(door: Door) -> dict[str, str]:
+    """The user's environment plus the network's, with the local authority trusted."""
+    trust = {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
+    return {**os.environ, **door.env, **trust, "FLYROUTES_INSIDE": "1"}
+
+
+def start_program(door: Door, command: Sequence[str]) -> int:
+    """Start `command` behind the door, on this terminal; returns the pid whose end is its end."""
+    main = inside.program(command, program_environment(door), os.getcwd(), os.getuid() or ORDINARY_UID)
+    return inside.fork_inside(door.namespaces, (0, 1, 2), main)
+
+
+def _door_address(uid: int) -> str:
+    # An abstract socket leaves no file behind. It is not protected by permissions: both ends look at
+    # who is on the other one.
+    return f"\0flyroutes-{uid}"
+
+
+def open_door() -> socket.socket:
+    """The socket at which `run` finds the network that is up; HostError when one is up already."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.bind(_door_address(os.getuid()))
+    except OSError as error:
+        sock.close()
+        raise HostError(
+            "a local network of yours is up already: use it with `flyroutes run`, or end it"
+        ) from error
+    sock.listen(16)
+    return sock
+
+
+def hand_over(listener: socket.socket, door: Door) -> None:
+    """Answer one visitor at the door, if it is the same user or root."""
+    visitor, _ = listener.accept()
+    with visitor:
+        if _other_uid(visitor) in (os.getuid(), 0):
+            message = json.dumps({"kinds": list(door.namespaces), "env": door.env}).encode()
+            socket.send_fds(visitor, [message], list(door.namespaces.values()))
+
+
+def knock() -> Door | None:
+    """The door of the network that is up, or None."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        try:
+            sock.connect(_door_address(os.getuid()))
+        except ConnectionRefusedError:
+            return None
+        if _other_uid(sock) not in (os.getuid(), 0):
+            raise HostError(
+                "another user's process answers in the place of your local network; not entering it"
+            )
+        data, files, _flags, _address = socket.recv_fds(sock, 1 << 16, 16)
+    message: dict[str, Any] = json.loads(data)
+    return Door(dict(zip(message["kinds"], files, strict=True)), message["env"])
+
+
+def _other_uid(sock: socket.socket) -> int:
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])

@@ -1,0 +1,139 @@
+"""`flyroutes up`: boot, check every route, show the table, follow the logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from flyroutes import reach, session
+from flyroutes.errors import ConfigError, HostError
+from flyroutes.local import channel, inside
+from flyroutes.local.boot import ip_types
+from flyroutes.local.launch import Door, World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from flyroutes.appconfig import AppConfig
+
+PATIENCE = 20.0
+"""Seconds after which a route that has not passed is shown as failed."""
+
+
+def up(files: Sequence[Path], port: int) -> int:
+    """Run until Ctrl-C (status 0) or until the network ends by itself (status 1)."""
+    began = time.perf_counter()
+    apps = session.read_apps(files)
+    published = _publish(apps, port)
+    listener = session.open_door()
+    _say(f"booting {len(apps)} app{'s' if len(apps) != 1 else ''}: {', '.join(app.app for app in apps)}")
+    try:
+        with World(session.settings(apps, published)) as world:
+            door = world.wait_ready(_show_log)
+            _say(f"network ready after {time.perf_counter() - began:.2f} s; checking the routes")
+            _check(door, apps)
+            _say(f"all checks done after {time.perf_counter() - began:.2f} s")
+            for app, sock in published.items():
+                _say(f"{app}: http://127.0.0.1:{sock.getsockname()[1]}/")
+            _say("join it from another terminal: flyroutes run -- CMD...   Ctrl-C ends it all; logs follow")
+            return _follow(world, listener, door)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 0
+    finally:
+        listener.close()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _publish(apps: Sequence[AppConfig], port: int) -> dict[str, socket.socket]:
+    """A listening socket on the host's loopback for each app that the public can reach over HTTP."""
+    published: dict[str, socket.socket] = {}
+    for app in apps:
+        services = [service for group in app.services.values() for service in group]
+        if any(
+            "tls" in entry.handlers and "http" in entry.handlers for one in services for entry in one.ports
+        ):
+            published[app.app] = _listen(port + len(published))
+    return published
+
+
+def _listen(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on 127.0.0.1:{port} ({error}): give another one with --port"
+        ) from error
+    sock.listen(1024)
+    return sock
+
+
+def _check(door: Door, apps: Sequence[AppConfig]) -> None:
+    """Run the probes from where a WireGuard peer sits, in a fork of this process, and print the table."""
+
+    def main() -> None:
+        outcomes = trio.run(reach.run, probes(apps), PATIENCE)
+        print(table(outcomes), flush=True)
+
+    sys.stdout.flush()
+    pid = inside.fork_inside(door.namespaces, (0, 1, 2), main)
+    os.waitpid(pid, 0)
+
+
+def probes(apps: Sequence[AppConfig]) -> list[reach.Probe]:
+    """The checks for these apps, in their order."""
+    planned = []
+    for app in apps:
+        services = [service for group in app.services.values() for service in group]
+        port = app.env.get("PORT", "")
+        planned += reach.plan(app.app, services, ip_types(services), int(port) if port.isdigit() else None)
+    return planned
+
+
+def table(outcomes: Sequence[reach.Outcome]) -> str:
+    """The outcomes as aligned text, one line per route."""
+    rows = [("ROUTE", "APP", "FROM", "TARGET", "RESULT", "MS")]
+    for one in outcomes:
+        result = f"ok: {one.answer}" if one.ok else f"FAILED: {one.answer}"
+        rows.append(
+            (one.probe.route, one.probe.app, "laptop", one.probe.target, result, f"{one.seconds * 1000:.1f}")
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _follow(world: World, listener: socket.socket, door: Door) -> int:
+    while True:
+        readable, _, _ = select.select([world.channel, listener], [], [])
+        if listener in readable:
+            session.hand_over(listener, door)
+        if world.channel in readable:
+            event, _files = channel.receive(world.channel)
+            if event is None:
+                raise HostError("the local network ended by itself; its last words are above")
+            if "log" in event:
+                _show_log(event["log"])
+
+
+def _show_log(log: dict[str, Any]) -> None:
+    """One line, as `fly logs` prints them: time, source, region, message, further fields."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(log.pop("time")))
+    source, message, region = log.pop("source"), log.pop("message"), log.pop("region", "")
+    rest = f" {json.dumps(log)}" if log else ""
+    print(f"{stamp} {source} {region} {message}{rest}", flush=True)
