@@ -1,0 +1,132 @@
+"""Clients that mean harm. Each case of harm is done to every HTTP server while a bystander is connected, and the
+lethal ones to a plain hypercorn too: that must die, or the test has lost its teeth."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import hpack
+import pytest
+import trio
+
+HTTP_SERVERS = ["public_http", "flycast_api", "sixpn_worker"]
+
+NAIVE = """
+import json, socket, trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+async def healthz(request):
+    return PlainTextResponse("ok")
+
+listener = socket.create_server(("127.0.0.1", 0))
+host, port = listener.getsockname()
+print(json.dumps({"event": "listening", "address": host, "port": port}), flush=True)
+config = Config()
+config.bind = [f"fd://{listener.detach()}"]
+trio.run(serve, Starlette(routes=[Route("/healthz", healthz)]), config)
+"""
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """Return one HTTP/2 frame (RFC 9113, section 4.1)."""
+    return struct.pack(">HBBBL", len(payload) >> 8, len(payload) & 255, kind, flags, stream) + payload
+
+
+def http2(method: bytes = b"GET", path: bytes = b"/healthz", *, end: bool = True) -> bytes:
+    """Return the opening of an HTTP/2 connection with prior knowledge, and one request."""
+    fields = [(b":method", method), (b":scheme", b"http"), (b":authority", b"x"), (b":path", path)]
+    request = frame(1, 5 if end else 4, 1, hpack.Encoder().encode(fields))
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0) + request
+
+
+def upgrade(header: bytes) -> bytes:
+    """Return a WebSocket upgrade with one more header line."""
+    return (
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+        b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + header + b"\r\n\r\n"
+    )
+
+
+PRIORITIES = b"".join(frame(2, 0, stream, b"\0\0\0\0\0") for stream in range(3, 2403, 2))
+
+LETHAL = {
+    "websocket protocol not ASCII": [upgrade(b"sec-websocket-protocol: \xff")],
+    "websocket extensions not ASCII": [upgrade(b"sec-websocket-extensions: \xff")],
+    "http2 path not ASCII": [http2(path=b"/\xff")],
+    "http2 method not ASCII": [http2(method=b"G\xff")],
+    "http2 data after the answer": [http2(end=False), frame(0, 1, 1, b"late")],
+    "http2 1200 priority frames": [http2() + PRIORITIES],
+}
+"""What to send, answers being read between the parts. Each ends a process that runs hypercorn as it comes."""
+
+HARMLESS_BUT_RUDE = {
+    "host not UTF-8": [b"GET /healthz HTTP/1.1\r\nhost: \xff\xfe\r\n\r\n"],
+    "h2c upgrade": [
+        b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+        b"http2-settings: AAMAAABkAAQAAP__\r\n\r\n"
+    ],
+    "websocket upgrade": [upgrade(b"x: y")],
+    "no http at all": [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256))],
+    "path not ASCII": [b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n"],
+    "two lengths": [b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"],
+    "length not a number": [b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n"],
+    "chunk size not hexadecimal": [b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"],
+}
+
+
+async def do_harm(server: Any, parts: list[bytes]) -> bytes:
+    """Send `parts` on one connection, reading between them; return all that came back."""
+    async with await server.connect() as attacker:
+        answer = b""
+        for part in parts[:-1]:
+            await attacker.send(part)
+            while b"ok" not in answer and (chunk := await attacker.receive()):
+                answer += chunk
+        try:
+            await attacker.send(parts[-1])
+            await attacker.stream.send_eof()
+        except trio.BrokenResourceError:
+            return answer  # the server has already hung up, as it should
+        return answer + await attacker.rest()
+
+
+@pytest.mark.parametrize("parts", LETHAL.values(), ids=LETHAL)
+async def test_naive_server_dies(start_script: Any, parts: list[bytes]) -> None:
+    naive = await start_script(NAIVE)
+    assert (await naive.request()).status == 200
+    await do_harm(naive, parts)
+    assert await naive.exit_code() == 1
+    assert b"Traceback" in naive.stderr or b"Exception Group" in naive.stderr
+
+
+@pytest.mark.parametrize("case", [*LETHAL, *HARMLESS_BUT_RUDE])
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_server_lives_on(start: Any, name: str, case: str) -> None:
+    server = await start(name)
+    async with await server.connect() as bystander:
+        assert (await bystander.request()).status == 200
+        await do_harm(server, (LETHAL | HARMLESS_BUT_RUDE)[case])
+        assert (await bystander.request()).status == 200
+        assert (await server.request()).status == 200
+    assert server.stderr == b""
+
+
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_http2_is_refused(start: Any, name: str) -> None:
+    server = await start(name)
+    assert (await do_harm(server, [http2()])).startswith(b"HTTP/1.1 505")
+    answer = await do_harm(server, HARMLESS_BUT_RUDE["h2c upgrade"])
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"101" not in answer.partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_failed_connection_is_logged(start: Any, name: str) -> None:
+    server = await start(name)
+    await do_harm(server, LETHAL["websocket protocol not ASCII"])
+    assert "UnicodeDecodeError" in str((await server.event("connection_failed"))["errors"])

@@ -1,0 +1,142 @@
+"""What clients may take: bytes, seconds and connections. The no stands beside the yes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+HTTP_SERVERS = ["public_http", "flycast_api", "sixpn_worker"]
+POST = {"flycast_api": "/echo", "sixpn_worker": "/jobs"}
+QUICK = {"IDLE_TIMEOUT": "0.4"}
+
+STREAMING = """
+import socket, trio
+from startup import Limits, hold_signals, listen
+from serving import application, serve
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+async def pieces(count):
+    for _ in range(count):
+        yield b"x" * 65536
+
+async def stream(request):
+    return StreamingResponse(pieces(int(request.query_params["n"])))
+
+hold_signals()
+limits = Limits(kill_timeout=2, idle_timeout=0.4, request_timeout=1.5, max_connections=100)
+app = application([Route("/stream", stream)], 0)
+trio.run(serve, app, listen("127.0.0.1", 0), limits)
+"""
+
+
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+@pytest.mark.parametrize(
+    "start_of_request", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\nx-a:"], ids=["nothing", "line", "headers"]
+)
+async def test_request_that_never_comes(start: Any, name: str, start_of_request: bytes) -> None:
+    server = await start(name, **QUICK)
+    assert (await server.request()).status == 200  # all imported: from here on the clock is fair
+    before = trio.current_time()
+    async with await server.connect() as client:
+        await client.send(start_of_request or b"\r\n")
+        assert await client.rest() == b""
+    assert 0.3 < trio.current_time() - before < 2
+
+
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_headers_that_drip(start: Any, name: str) -> None:
+    server = await start(name, **QUICK)
+    async with await server.connect() as client, trio.open_nursery() as nursery:
+
+        async def drip() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                while True:
+                    await client.stream.send_all(b"GET / HTTP/1.1\r\nx: y\r\n"[:1])
+                    await trio.sleep(0.05)  # not to wait for something: a slow client is what is tested
+
+        nursery.start_soon(drip)
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("name", POST)
+@pytest.mark.parametrize("framing", ["content-length: 9", "transfer-encoding: chunked"])
+async def test_body_that_never_comes(start: Any, name: str, framing: str) -> None:
+    server = await start(name, **QUICK)
+    async with await server.connect() as client:
+        await client.send(f"POST {POST[name]} HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n".encode())
+        reply = await client.reply()
+        assert (reply.status, reply.headers["connection"]) == (408, "close")
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("name", POST)
+@pytest.mark.parametrize("chunked", [False, True], ids=["plain", "chunked"])
+async def test_body_too_large(start: Any, name: str, chunked: bool) -> None:
+    server = await start(name)
+    body = b"x" * 70_000
+    framing = b"transfer-encoding: chunked" if chunked else b"content-length: 70000"
+    message = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    async with await server.connect() as client:
+        await client.send(b"POST %b HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n" % (POST[name].encode(), framing) + message)
+        assert (await client.reply()).status == 413
+    assert (await server.request()).status == 200
+
+
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_headers_too_large(start: Any, name: str) -> None:
+    server = await start(name)
+    assert (await server.request(headers="x: " + "y" * 10_000 + "\r\n")).status == 200
+    async with await server.connect() as client:
+        await client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 100_000)
+        assert (await client.reply()).status == 431
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_connection_one_too_many(start: Any, name: str) -> None:
+    server = await start(name, MAX_CONNECTIONS="2")
+    async with await server.connect() as first, await server.connect() as second:
+        assert [(await client.request()).status for client in (first, second)] == [200, 200]
+        async with await server.connect() as third:
+            reply = await third.reply()
+            assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+            assert await third.rest() == b""
+        assert (await first.request()).status == 200
+    with trio.fail_after(5):
+        while (await server.request()).status != 200:
+            pass
+
+
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_burst_of_a_thousand(start: Any, name: str) -> None:
+    server = await start(name)
+    statuses: list[int] = []
+
+    async def one() -> None:
+        statuses.append((await server.request()).status)
+
+    before = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(1000):
+            nursery.start_soon(one)
+    assert statuses == [200] * 1000
+    assert trio.current_time() - before < 8
+
+
+async def test_idle_after_streaming_is_closed(start_script: Any) -> None:
+    server = await start_script(STREAMING)
+    async with await server.connect() as client:
+        await client.send(b"GET /stream?n=1 HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await client.rest()).endswith(b"0\r\n\r\n")
+
+
+async def test_reader_that_stops_is_cut(start_script: Any) -> None:
+    server = await start_script(STREAMING)
+    async with await server.connect() as client, await server.connect() as other:
+        await client.send(b"GET /stream?n=1000 HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert "1.5 s" in (await server.event("request_cut"))["reason"]
+        await other.send(b"GET /stream?n=1 HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await other.receive()).startswith(b"HTTP/1.1 200")

@@ -1,0 +1,132 @@
+"""SIGINT and SIGTERM: work in flight is finished, nothing waits for ever, and the exit status is 0."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+import trio
+
+SERVERS = ["public_http", "flycast_api", "sixpn_worker", "udp_echo"]
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_idle_server_leaves_at_once(start: Any, name: str, number: signal.Signals) -> None:
+    server = await start(name, KILL_TIMEOUT="60")
+    async with await server.connect() as idle:
+        server.signal(number)
+        assert await server.exit_code(5) == 0
+        assert await idle.rest() == b""
+    assert (await server.event("stopping"))["signal"] == number.name
+    assert await server.event("stopped")
+    assert server.stderr == b""
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_signal_while_starting(start: Any, name: str) -> None:
+    server = await start(name, wait=False)
+    await server.event("listening")  # the imports are still to come
+    server.signal(signal.SIGTERM)
+    server.signal(signal.SIGINT)
+    assert await server.exit_code() == 0
+
+
+async def test_job_in_flight_is_finished(start: Any) -> None:
+    server = await start("sixpn_worker")
+    async with await server.connect() as idle, await server.connect() as client:
+        assert (await idle.request()).status == 200
+        body = b'{"rounds": 100}'
+        head = f"POST /jobs HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\nexpect: 100-continue\r\n\r\n"
+        await client.send(head.encode())
+        assert (await client.reply()).status == 100  # so the request is in flight, whatever the load
+        server.signal(signal.SIGTERM)
+        assert await idle.rest() == b""
+        await client.send(body)
+        reply = await client.reply()
+        assert (reply.status, reply.json()["rounds"]) == (200, 100)
+    assert await server.exit_code() == 0
+
+
+async def test_no_connections_while_leaving(start: Any) -> None:
+    server = await start("flycast_api")
+    async with await server.connect() as client:
+        await client.send(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n")
+        await client.reply()
+        server.signal(signal.SIGINT)
+        await server.event("stopping")
+        with pytest.raises(OSError, match="all attempts to connect"), trio.fail_after(5):
+            while True:
+                await (await server.connect()).stream.aclose()
+        await client.send(b"hi")
+        reply = await client.reply()
+        assert (reply.body, reply.headers["connection"]) == (b"hi", "close")
+    assert await server.exit_code() == 0
+
+
+async def test_work_out_of_time_is_dropped(start: Any) -> None:
+    server = await start("sixpn_worker", KILL_TIMEOUT="1", MAX_ROUNDS="1000000")
+    async with await server.connect() as client:
+        body = b'{"rounds": 1000000}'
+        await client.send(b"POST /jobs HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+        await server.request()
+        server.signal(signal.SIGINT)
+        assert await server.exit_code(3) == 0
+        assert await client.rest() == b""
+
+
+async def test_second_signal_ends_it(start: Any) -> None:
+    server = await start("flycast_api", KILL_TIMEOUT="60")
+    async with await server.connect() as client:
+        await client.send(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nexpect: 100-continue\r\n\r\n")
+        await client.reply()
+        server.signal(signal.SIGINT)
+        await server.event("stopping")
+        assert server.process.poll() is None
+        server.signal(signal.SIGTERM)
+        assert await server.exit_code(5) == 0
+
+
+@pytest.mark.parametrize("trickle", [False, True], ids=["reads nothing", "reads a little"])
+async def test_client_that_does_not_read(start: Any, trickle: bool) -> None:
+    server = await start("flycast_api", KILL_TIMEOUT="1.5", REQUEST_TIMEOUT="600")
+    request = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 60000\r\n\r\n" + b"x" * 60_000
+    async with await server.connect() as client, trio.open_nursery() as nursery:
+        with trio.move_on_after(1):  # after a while neither side can send any more: that is the state we want
+            while True:
+                await client.stream.send_all(request)
+
+        async def read_a_little() -> None:
+            while await client.stream.receive_some(1):
+                await trio.sleep(0.05)  # not to wait for something: a slow client is what is tested
+
+        if trickle:
+            nursery.start_soon(read_a_little)
+        server.signal(signal.SIGTERM)
+        assert await server.exit_code(4) == 0
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_signal_under_load(start: Any, number: signal.Signals) -> None:
+    server = await start("flycast_api")
+    answers: list[int] = []
+
+    async def hammer() -> None:
+        async with await server.connect() as client:
+            while True:
+                await client.send(b"GET /whoami HTTP/1.1\r\nhost: x\r\n\r\n")
+                if not (chunk := await client.receive()):
+                    return
+                assert chunk.startswith(b"HTTP/1.1 200")
+                answers.append(len(chunk))
+                if len(answers) == 200:
+                    server.signal(number)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(16):
+            nursery.start_soon(hammer)
+    assert await server.exit_code() == 0
+    assert server.stderr == b""
