@@ -1,0 +1,85 @@
+"""What stands before and around the API's routes: the token, the body's bounds, the shape of an error."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from typing import TYPE_CHECKING, Any
+
+import trio
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from flyroutes.errors import EmulationGap, FlyroutesError, PlatformError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
+
+MAX_BODY = 1 << 20
+"""Bytes."""
+BODY_SECONDS = 10.0
+"""For a request body to arrive: nothing else bounds a client that sends none."""
+
+
+class RequireToken:
+    """Answers 401 unless the request carries the token; `GET /`, which tells nothing, needs none."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        app = self._app
+        if scope["type"] == "http" and scope["path"] != "/" and not self._admits(scope["headers"]):
+            reason = "unauthorized: expected the header `Authorization: Bearer <token>` with this API's token"
+            app = JSONResponse({"error": reason}, 401)
+        await app(scope, receive, send)
+
+    def _admits(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Fly takes `Bearer` and, from flyctl, `FlyV1`. Constant time: the clock helps no guesser."""
+        sent = next((value for name, value in headers if name == b"authorization"), b"")
+        scheme, _, token = sent.partition(b" ")
+        return scheme.lower() in (b"bearer", b"flyv1") and hmac.compare_digest(token.strip(), self._token)
+
+
+async def json_body(request: Request) -> Any:
+    """The request's JSON; {} when it has no body. PlatformError 400 for another text, 408 for a slow one."""
+    with trio.move_on_after(BODY_SECONDS) as waiting:
+        raw = await request.body()
+    if waiting.cancelled_caught:
+        raise PlatformError(f"the request body did not arrive within {BODY_SECONDS:g} s", 408)
+    try:
+        return json.loads(raw) if raw.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise PlatformError(f"the request body is not JSON: {error}", 400) from error
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    status = error.status if isinstance(error, PlatformError) else 500
+    return JSONResponse({"error": str(error)}, 501 if isinstance(error, EmulationGap) else status)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else str(error)
+    return JSONResponse({"error": detail}, status)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"{request.method} {request.url.path} failed: {error!r}"}, 500)
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody hears it: the client closed before its body was whole
+
+
+HANDLERS: dict[Any, ExceptionHandler] = {
+    FlyroutesError: _refused,
+    HTTPException: _http_error,
+    ClientDisconnect: _gone,
+    Exception: _unexpected,
+}
+"""Every failure is `{"error": text}` with a status that tells whose it was."""
