@@ -38,7 +38,8 @@ def fork_inside(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main
 
 def _go_between(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main: Callable[[], None]) -> int:
     for kind in KINDS:
-        if kind in namespaces:
+        # The kernel refuses to enter the user namespace one is in already: the case of root's network.
+        if kind in namespaces and not (kind == "user" and _is_own(kind, namespaces[kind])):
             syscalls.setns(namespaces[kind])
     inner = os.fork()
     if inner == 0:
@@ -53,6 +54,11 @@ def _go_between(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1)
     return init.exit_code(os.waitpid(inner, 0)[1])
+
+
+def _is_own(kind: str, namespace: int) -> bool:
+    mine, other = os.stat(f"/proc/self/ns/{kind}"), os.fstat(namespace)
+    return (mine.st_dev, mine.st_ino) == (other.st_dev, other.st_ino)
 
 
 def program(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Callable[[], None]:
