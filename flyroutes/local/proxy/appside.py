@@ -1,0 +1,118 @@
+"""Connections from the proxy to apps, and the pool of idle ones."""
+
+from __future__ import annotations
+
+import errno
+import select
+from typing import TYPE_CHECKING
+
+import h11
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flyroutes.platform.routing import Candidate
+
+CHUNK = 65536
+CONNECT_TIMEOUT = 5.0
+IDLE_SECONDS = 4.0
+"""How long a pooled connection stays open (docs reference/load-balancing: about 4 seconds)."""
+MAX_HEAD = 65536
+
+
+class AppConnection:
+    """One TCP connection to a Machine's service. `used` tells whether a request was sent on it before."""
+
+    __slots__ = ("candidate", "http", "idle_since", "poolable", "stream", "used")
+
+    def __init__(self, stream: trio.SocketStream, candidate: Candidate, poolable: bool) -> None:
+        self.stream = stream
+        self.candidate = candidate
+        self.poolable = poolable
+        self.used = False
+        self.idle_since = 0.0
+        self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+
+    async def receive(self) -> None:
+        """Wait for bytes and hand them to h11."""
+        self.http.receive_data(await self.stream.receive_some(CHUNK))
+
+    def idle(self) -> bool:
+        """Make it ready for another request; False when this connection must be closed instead."""
+        if not self.poolable or self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE:
+            return False
+        self.http.start_next_cycle()
+        self.used = True
+        self.idle_since = trio.current_time()
+        return True
+
+    def is_quiet(self) -> bool:
+        """Whether the app has neither closed the idle connection nor sent anything unasked."""
+        poll = select.poll()
+        poll.register(self.stream.socket.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Close at once."""
+        self.stream.socket.close()
+
+
+class Pool:
+    """Idle connections by Machine and service, newest first."""
+
+    def __init__(self) -> None:
+        self._idle: dict[tuple[str, int, str], list[AppConnection]] = {}
+
+    def put(self, connection: AppConnection) -> None:
+        """Keep a connection that is `idle()`."""
+        self._idle.setdefault(_place(connection.candidate), []).append(connection)
+
+    def take(self, candidate: Candidate) -> AppConnection | None:
+        """A connection fit for one more request, or None."""
+        waiting = self._idle.get(_place(candidate), [])
+        while waiting:
+            connection = waiting.pop()
+            if connection.idle_since + IDLE_SECONDS > trio.current_time() and connection.is_quiet():
+                return connection
+            connection.close()
+        return None
+
+    def sweep(self) -> None:
+        """Close what has been idle for too long."""
+        horizon = trio.current_time() - IDLE_SECONDS
+        for place, waiting in list(self._idle.items()):
+            _close(each for each in waiting if each.idle_since <= horizon)
+            self._idle[place] = [each for each in waiting if each.idle_since > horizon]
+            if not self._idle[place]:
+                del self._idle[place]
+
+    def close(self) -> None:
+        """Close all."""
+        for waiting in self._idle.values():
+            _close(waiting)
+        self._idle.clear()
+
+
+async def dial(candidate: Candidate, poolable: bool) -> AppConnection:
+    """Connect to the Machine's private IPv4 at `internal_port`; OSError, which includes TimeoutError."""
+    socket = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_STREAM)
+    try:
+        with trio.move_on_after(CONNECT_TIMEOUT) as scope:
+            await socket.connect((candidate.machine.ipv4, candidate.service.internal_port))
+    except BaseException:
+        socket.close()
+        raise
+    if scope.cancelled_caught:
+        socket.close()
+        raise TimeoutError(errno.ETIMEDOUT, f"no answer in {CONNECT_TIMEOUT:g} s")
+    return AppConnection(trio.SocketStream(socket), candidate, poolable)
+
+
+def _place(candidate: Candidate) -> tuple[str, int, str]:
+    return (*candidate.key, candidate.machine.ipv4)
+
+
+def _close(connections: Iterable[AppConnection]) -> None:
+    for connection in connections:
+        connection.close()

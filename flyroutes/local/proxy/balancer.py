@@ -1,0 +1,192 @@
+"""From a route to an open connection: choose, start, wait, dial, try again; and who carries which load."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import trio
+
+from flyroutes.local.health import started_at
+from flyroutes.local.proxy.appside import Pool, dial
+from flyroutes.local.proxy.failure import Failure, connect_failure
+from flyroutes.platform.routing import Forward, Route, Start, Wait, choose_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flyroutes.local.proxy.appside import AppConnection
+    from flyroutes.platform.model import Machine
+    from flyroutes.platform.routing import Candidate
+
+    FindRoute = Callable[[], Route | None]
+
+BOOT_SECONDS = 10.0
+"""A Machine started no longer ago than this may still be on its way to `listen` (how long is assumed)."""
+BOOT_RETRY = 0.025
+QUEUE_TIMEOUT = 10.0
+"""How long a request waits for a Machine below its hard limit before it is a 503 (assumed)."""
+START_TIMEOUT = 30.0
+
+
+class Balancer:
+    """Opens connections to Machines. `loads` counts what each Machine's service is handling now.
+
+    `start_machine` returns when the snapshot says that the Machine is no longer stopped, or raises.
+    """
+
+    def __init__(
+        self, start_machine: Callable[[str], Awaitable[None]], log: Callable[..., None], region: str
+    ) -> None:
+        self.loads: Counter[tuple[str, int]] = Counter()
+        self.region = region
+        self._log = log
+        self._start_machine = start_machine
+        self._starting: dict[str, _Starting] = {}
+        self._queues: defaultdict[str, trio.lowlevel.ParkingLot] = defaultdict(trio.lowlevel.ParkingLot)
+        self._pool = Pool()
+        self._random = random.Random()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Own the starts in progress, and close connections that were idle for too long."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                task_status.started()
+                while True:
+                    await trio.sleep(1)
+                    self._pool.sweep()
+        finally:
+            self._pool.close()
+
+    def changed(self) -> None:
+        """The platform changed: whoever waits for a Machine looks again."""
+        for queue in self._queues.values():
+            queue.unpark_all()
+
+    async def connect(self, find: FindRoute, pooled: bool) -> AppConnection:
+        """An open connection to a Machine of the route, counted as load until `release`; or Failure.
+
+        A refusal sends the request to another Machine, and is tried again while the refusing one boots.
+        """
+        failed: dict[str, Failure] = {}
+        give_up = trio.current_time() + BOOT_SECONDS
+        while True:
+            candidate = await self._choose(find, failed)
+            if isinstance(candidate, Failure):
+                if trio.current_time() > give_up or not _still_booting(find(), failed):
+                    raise candidate
+                await trio.sleep(BOOT_RETRY)
+                failed.clear()
+                continue
+            try:
+                return await self._open(candidate, pooled)
+            except OSError as error:
+                target = f"Machine {candidate.machine.id} on port {candidate.service.internal_port}"
+                failed[candidate.machine.id] = connect_failure(error, target)
+
+    def release(self, connection: AppConnection) -> None:
+        """The request or connection is over; pool it when another request may follow, else close it."""
+        self._discharge(connection.candidate)
+        if connection.idle():
+            self._pool.put(connection)
+        else:
+            connection.close()
+        if queue := self._queues.get(connection.candidate.machine.app):
+            queue.unpark()
+
+    async def _open(self, candidate: Candidate, pooled: bool) -> AppConnection:
+        # With `requests` Fly reuses connections, with `connections` it opens one per request.
+        pooled = pooled and candidate.service.concurrency.type == "requests"
+        self.loads[candidate.key] += 1
+        try:
+            return (self._pool.take(candidate) if pooled else None) or await dial(candidate, pooled)
+        except BaseException:
+            self._discharge(candidate)
+            raise
+
+    def _discharge(self, candidate: Candidate) -> None:
+        self.loads[candidate.key] -= 1
+        if not self.loads[candidate.key]:
+            del self.loads[candidate.key]
+
+    async def _choose(self, find: FindRoute, failed: dict[str, Failure]) -> Candidate | Failure:
+        """The Machine to dial, or the Failure that is left when every one was tried."""
+        deadline = trio.current_time() + QUEUE_TIMEOUT
+        started: set[str] = set()
+        while True:
+            route = find()
+            if route is None:
+                raise Failure(503, "PR04", "the service is gone")
+            candidates = [each for each in route.candidates if _worth_trying(each.machine, failed)]
+            decision = choose_machine(candidates, self.loads, self.region, self._random)
+            if isinstance(decision, Forward):
+                return decision.candidate
+            if isinstance(decision, Start):
+                await self._wake(decision.machine, started, failed)
+            elif failed:
+                return list(failed.values())[-1]
+            elif isinstance(decision, Wait) and trio.current_time() < deadline:
+                await self._queue(route.app.name, deadline)
+            else:
+                raise Failure(503, "PR03", decision.reason)
+
+    async def _queue(self, app: str, deadline: float) -> None:
+        with trio.move_on_at(deadline):
+            await self._queues[app].park()
+
+    async def _wake(self, machine: Machine, started: set[str], failed: dict[str, Failure]) -> None:
+        if machine.id in started:
+            failure: Failure | None = Failure(503, "PM02", f"Machine {machine.id} stopped again at once")
+        else:
+            failure = await self._start(machine)
+        started.add(machine.id)
+        if failure:
+            failed[machine.id] = failure
+
+    async def _start(self, machine: Machine) -> Failure | None:
+        """Start it once, however many ask."""
+        starting = self._starting.get(machine.id)
+        if starting is None:
+            starting = self._starting[machine.id] = _Starting()
+            assert self._nursery is not None
+            self._nursery.start_soon(self._start_once, machine, starting)
+        with trio.move_on_after(START_TIMEOUT):
+            await starting.done.wait()
+            return starting.failure
+        return Failure(503, "PM03", f"Machine {machine.id} did not start in {START_TIMEOUT:g} s")
+
+    async def _start_once(self, machine: Machine, starting: _Starting) -> None:
+        # A task of its own: the first client to ask may leave before the Machine is up.
+        try:
+            await self._start_machine(machine.id)
+        except Exception as error:
+            starting.failure = Failure(503, "PM01", f"Machine {machine.id} could not be started: {error}")
+        finally:
+            del self._starting[machine.id]
+            starting.done.set()
+
+
+class _Starting:
+    """One start in progress."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.failure: Failure | None = None
+
+
+def _worth_trying(machine: Machine, failed: dict[str, Failure]) -> bool:
+    """After a failure only Machines that run: a boot that takes long is no reason to start the next one."""
+    return not failed or (machine.id not in failed and machine.state == "started")
+
+
+def _still_booting(route: Route | None, failed: dict[str, Failure]) -> bool:
+    return route is not None and any(
+        each.machine.id in failed
+        and failed[each.machine.id].code == "PC01"
+        and each.machine.state == "started"
+        and time.time() - started_at(each.machine) <= BOOT_SECONDS
+        for each in route.candidates
+    )

@@ -1,0 +1,223 @@
+"""One HTTP request: to an app over HTTP/1.1, and its answer back, streaming both ways.
+
+It does not know whether the client speaks HTTP/1.1 or HTTP/2: that is the `Client`'s business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import h11
+import trio
+
+from flyroutes.local.proxy.failure import ClientGone, Failure
+from flyroutes.platform.headers import Headers, wants_websocket
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from flyroutes.local.proxy.appside import AppConnection
+
+    Rewrite = Callable[[Iterable[tuple[bytes, bytes]]], Headers]
+
+PATIENCE = 0.25
+"""A client that leaves is noticed while the app thinks for longer than this; quick answers skip the watch."""
+FLUSH_SIZE = 65536
+_REPEATABLE = (b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE")
+
+
+@dataclass(slots=True)
+class Request:
+    """A request's head. `host` is what names the app on a shared address."""
+
+    method: bytes
+    target: bytes
+    headers: Headers
+    host: str
+    has_body: bool
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent twice (RFC 9110 section 9.2.2) with what we still have of it."""
+        return not self.has_body and self.method in _REPEATABLE
+
+
+class Client(Protocol):
+    """The client's side of one request. `start`, `data` and `end` only queue; `flush` sends."""
+
+    request: Request
+    started: bool
+    """Whether any of the final response was queued."""
+
+    async def proceed(self) -> None:
+        """Answer `expect: 100-continue`, if the client waits for that before it sends the body."""
+
+    async def receive(self) -> bytes:
+        """The next piece of the body, empty at its end; Failure or ClientGone."""
+
+    def receive_nowait(self) -> bytes | None:
+        """As `receive`, None when it would have to wait."""
+
+    async def wait_gone(self) -> None:
+        """Return when the client is gone."""
+
+    def inform(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Queue a 1xx response."""
+
+    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Queue the head of the response."""
+
+    def data(self, chunk: bytes) -> None:
+        """Queue a piece of its body."""
+
+    def end(self) -> None:
+        """Queue its end."""
+
+    async def flush(self) -> None:
+        """Send what is queued; ClientGone."""
+
+    async def abort(self) -> None:
+        """Let the client see that the response it is getting will not be completed."""
+
+
+class Exchange:
+    """One request on one connection to an app; `rewrite` makes the client's headers from the app's."""
+
+    def __init__(self, app: AppConnection, client: Client, rewrite: Rewrite) -> None:
+        self._app = app
+        self._client = client
+        self._rewrite = rewrite
+        self._uploading = False
+
+    async def run(self, headers: Headers) -> h11.InformationalResponse | None:
+        """Send the request with `headers` and relay the answer; the 101 when the app goes on as WebSocket."""
+        if await self._send_request(headers):
+            return await self._answer()
+        self._uploading = True
+        await self._client.proceed()
+        return await alongside(self._upload, self._answer)
+
+    async def _send_request(self, headers: Headers) -> bool:
+        """Send the head and what is at hand of the body in one go; True when that was all of it."""
+        request = self._client.request
+        try:
+            head = h11.Request(method=request.method, target=request.target, headers=headers)
+            data: list[bytes | None] = [self._app.http.send(head)]
+        except h11.LocalProtocolError as error:
+            raise Failure(400, "PU04", f"not a valid request: {error}") from error
+        complete = not request.has_body or self._queue_body(data)
+        if complete:
+            data.append(self._app.http.send(h11.EndOfMessage()))
+        await self._send_app(b"".join(filter(None, data)))
+        return complete
+
+    def _queue_body(self, data: list[bytes | None]) -> bool:
+        while (chunk := self._client.receive_nowait()) is not None:
+            if not chunk:
+                return True
+            data.append(self._app.http.send(h11.Data(chunk)))
+        return False
+
+    async def _upload(self) -> None:
+        """The rest of the request's body."""
+        while chunk := await self._client.receive():
+            await self._send_app(self._app.http.send(h11.Data(chunk)))
+        await self._send_app(self._app.http.send(h11.EndOfMessage()))
+        self._uploading = False
+
+    async def _send_app(self, data: bytes | None) -> None:
+        # An app that no longer listens may have answered already: what it said, or did not, decides.
+        with contextlib.suppress(trio.BrokenResourceError):
+            if data:
+                await self._app.stream.send_all(data)
+
+    async def _answer(self) -> h11.InformationalResponse | None:
+        head = await self._receive_head()
+        if isinstance(head, h11.InformationalResponse):
+            if not wants_websocket(self._client.request.headers):
+                raise Failure(502, "PU02", "the app switched protocols unasked")
+            return head
+        self._client.start(head.status_code, self._rewrite(head.headers))
+        await self._relay_body()
+        return None
+
+    async def _receive_head(self) -> h11.Response | h11.InformationalResponse:
+        """A final response or 101; other 1xx are passed on (RFC 9110 section 15.2)."""
+        while True:
+            try:
+                event = self._app.http.next_event()
+                if event is h11.NEED_DATA:
+                    await self._receive()
+                    continue
+            except h11.RemoteProtocolError as error:
+                raise Failure(502, "PU02", f"the app answered with invalid HTTP: {error}") from error
+            except trio.BrokenResourceError as error:
+                raise Failure(502, "PC03", "the app reset the connection before it answered") from error
+            if isinstance(event, h11.Response):
+                return event
+            if not isinstance(event, h11.InformationalResponse):
+                raise Failure(502, "PU02", "the app closed the connection before it answered")
+            if event.status_code == 101:
+                return event
+            if event.status_code != 100:  # That one the proxy has answered itself.
+                self._client.inform(event.status_code, event.headers)
+                await self._client.flush()
+
+    async def _relay_body(self) -> None:
+        """The body as it comes: what is at hand goes out in one send, and nothing waits for more."""
+        queued = 0
+        try:
+            while not isinstance(event := self._app.http.next_event(), h11.EndOfMessage):
+                if isinstance(event, h11.Data):
+                    self._client.data(bytes(event.data))
+                    queued += len(event.data)
+                if event is h11.NEED_DATA or queued > FLUSH_SIZE:
+                    await self._client.flush()
+                    queued = 0
+                if event is h11.NEED_DATA:
+                    await self._receive()
+        except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
+            raise Failure(502, "PU02", f"the app broke off its answer: {error}") from error
+        self._client.end()
+        await self._client.flush()
+
+    async def _receive(self) -> None:
+        """Wait for the app, and after a while for the client's leaving too."""
+        if self._uploading:
+            return await self._app.receive()  # The upload notices.
+        with trio.move_on_after(PATIENCE):
+            return await self._app.receive()
+        await alongside(self._watch, self._app.receive)
+
+    async def _watch(self) -> None:
+        await self._client.wait_gone()
+        raise ClientGone("the client left before it had its answer")
+
+
+T = TypeVar("T")
+
+
+async def alongside(background: Callable[[], Awaitable[None]], foreground: Callable[[], Awaitable[T]]) -> T:
+    """Run both until `foreground` is done; the first error ends both and is raised as it is, ungrouped."""
+    errors: list[Exception] = []
+    results: list[T] = []
+
+    async def guarded(job: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await job()
+        except Exception as error:
+            errors.append(error)
+            nursery.cancel_scope.cancel()
+
+    async def finish() -> None:
+        results.append(await foreground())
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(guarded, background)
+        await guarded(finish)
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -1,0 +1,31 @@
+"""What can go wrong with one connection or request, and what the client and the log are told.
+
+`code` is Fly's error code (docs monitoring/error-codes); empty where Fly documents none.
+"""
+
+from __future__ import annotations
+
+import errno
+
+
+class Failure(Exception):
+    """The request cannot be served: `status` and `reason` go to the client, all of it to the log."""
+
+    def __init__(self, status: int, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.code = code
+        self.reason = reason
+
+
+class ClientGone(Exception):
+    """The client closed, reset or broke the protocol after its answer began: nobody is left to tell."""
+
+
+def connect_failure(error: OSError, target: str) -> Failure:
+    """The 502 for a Machine that could not be dialled at `target`."""
+    codes = {errno.ECONNREFUSED: "PC01", errno.ECONNRESET: "PC03", errno.ETIMEDOUT: "PC05"}
+    hints = {errno.ECONNREFUSED: "; is the app listening on 0.0.0.0 at that port?"}
+    number = error.errno or 0
+    reason = f"could not connect to {target}: {error.strerror or error}{hints.get(number, '')}"
+    return Failure(502, codes.get(number, "PC06"), reason)

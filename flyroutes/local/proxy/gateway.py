@@ -1,0 +1,197 @@
+"""The `http` handler: one request of a client, found a service, a Machine and an answer."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from flyroutes.local.proxy.exchange import Exchange
+from flyroutes.local.proxy.failure import ClientGone, Failure
+from flyroutes.local.proxy.http1 import Http1Client
+from flyroutes.local.proxy.http2 import Http2Connection, Http2Stream
+from flyroutes.local.proxy.tcp import proxy_header, relay
+from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers, response_headers
+from flyroutes.platform.routing import Route, find_service, redirect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flyroutes.local.proxy.appside import AppConnection
+    from flyroutes.local.proxy.balancer import Balancer, FindRoute
+    from flyroutes.local.proxy.exchange import Client, Rewrite
+    from flyroutes.platform.headers import Headers
+    from flyroutes.platform.model import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A connection as its client sees it. `name` is the SNI once TLS is done, else empty."""
+
+    stream: trio.abc.Stream
+    source: tuple[str, int]
+    address: str
+    port: int
+    secure: bool = False
+    name: str = ""
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """What every log line about it says."""
+        return {"client": self.source[0], "address": self.address, "port": self.port}
+
+
+class Gateway:
+    """Serves HTTP requests, whichever version the client speaks."""
+
+    def __init__(
+        self, snapshot: Callable[[], Platform], balancer: Balancer, log: Callable[..., None], region: str
+    ) -> None:
+        self._snapshot = snapshot
+        self._balancer = balancer
+        self._log = log
+        self._region = region
+        self._random = random.Random()
+
+    def find(self, inbound: Inbound, host: str = "") -> Route | None:
+        """The service that `inbound` is for, now; `host` names the app where nothing else does."""
+        name = inbound.name or host
+        return find_service(self._snapshot(), inbound.address, inbound.port, name, inbound.source[0])
+
+    def hop(self, inbound: Inbound, version: Version) -> Hop:
+        """What the headers say about the connection."""
+        return Hop(inbound.source[0], inbound.address, inbound.port, inbound.secure, version, self._region)
+
+    async def serve_http1(self, inbound: Inbound) -> None:
+        """Serve requests one after the other until either side has had enough."""
+        with trio.CancelScope() as scope:
+            client = Http1Client(inbound.stream, scope)
+            hop = self.hop(inbound, "1.1")
+            try:
+                while await self._serve_next(inbound, client, hop) and client.reuse():
+                    pass
+                await client.finish()
+            except ClientGone:
+                pass
+        if scope.cancelled_caught:
+            self._log("request headers took too long", code="", **inbound.fields)
+
+    async def serve_http2(self, inbound: Inbound) -> None:
+        """Serve streams until the client leaves."""
+        hop = self.hop(inbound, "2")
+
+        async def serve(stream: Http2Stream) -> None:
+            try:
+                await self.serve(inbound, stream, hop)
+            except (ClientGone, trio.Cancelled):
+                raise
+            except Exception as error:
+                self._log(f"internal error: {error!r}", code="", **inbound.fields)
+
+        if problem := await Http2Connection(inbound.stream, serve).run():
+            self._log(problem, code="", **inbound.fields)
+
+    async def _serve_next(self, inbound: Inbound, client: Http1Client, hop: Hop) -> bool:
+        try:
+            if not await client.next_request():
+                return False
+        except Failure as failure:
+            await self._fail(inbound, client, hop, failure, self._new_id())
+            return False
+        await self.serve(inbound, client, hop)
+        return True
+
+    async def serve(self, inbound: Inbound, client: Client, hop: Hop) -> None:
+        """Answer the one request of `client`, with an error of our own if need be; ClientGone."""
+        request_id = self._new_id()
+        try:
+            await self._forward(inbound, client, hop, request_id)
+        except Failure as failure:
+            await self._fail(inbound, client, hop, failure, request_id)
+
+    async def _forward(self, inbound: Inbound, client: Client, hop: Hop, request_id: bytes) -> None:
+        request = client.request
+        if request.method == b"CONNECT":
+            raise Failure(405, "", "CONNECT is not served")
+        find = partial(self.find, inbound, request.host)
+        route = find()
+        if route is None or "http" not in route.port.handlers:
+            raise Failure(404, "", f"no app serves {request.host or 'this host'} on port {inbound.port}")
+        location = redirect(route.port, inbound.secure, request.host, request.target.decode("latin-1"))
+        if location:
+            moved = response_headers([(b"location", location.encode("latin-1"))], hop.version, request_id)
+            return await _respond(client, 301, moved)
+        headers = request_headers(request.headers, hop, request_id)
+        if not request.host:  # HTTP/1.0 does without; the app's HTTP/1.1 cannot.
+            headers.append((b"host", f"{route.app.name}.fly.dev".encode()))
+        rewrite = partial(response_headers, version=hop.version, request_id=request_id)
+        attempt = partial(self._attempt, inbound, client, find, headers, rewrite)
+        if not await attempt(pooled="proxy_proto" not in route.port.handlers):
+            await attempt(pooled=False)
+
+    async def _attempt(
+        self,
+        inbound: Inbound,
+        client: Client,
+        find: FindRoute,
+        headers: Headers,
+        rewrite: Rewrite,
+        pooled: bool,
+    ) -> bool:
+        """False when a pooled connection turned out to be dead and the request may be sent once more."""
+        app = await self._balancer.connect(find, pooled)
+        try:
+            await send_preface(app, find(), inbound)
+            switch = await Exchange(app, client, rewrite).run(headers)
+            if switch and isinstance(client, Http1Client):
+                rest = await client.switch(rewrite(switch.headers))
+                await app.stream.send_all(rest)
+                await client.stream.send_all(app.http.trailing_data[0])
+                await relay(client.stream, app.stream)
+        except Failure:
+            # The app may close an idle connection as we pick it (RFC 9112 section 9.3.1).
+            if client.started or not (app.used and client.request.repeatable):
+                raise
+            return False
+        finally:
+            self._balancer.release(app)
+        return True
+
+    async def _fail(
+        self, inbound: Inbound, client: Client, hop: Hop, failure: Failure, request_id: bytes
+    ) -> None:
+        route = self.find(inbound, client.request.host)
+        app = route.app.name if route else ""
+        self._log(failure.reason, code=failure.code, status=failure.status, app=app, **inbound.fields)
+        if client.started:
+            await client.abort()
+            raise ClientGone(failure.reason)
+        body = f"{failure.status}: {failure.reason}\n".encode()
+        headers = [(b"content-type", b"text/plain; charset=utf-8")]
+        await _respond(client, failure.status, response_headers(headers, hop.version, request_id), body)
+
+    def _new_id(self) -> bytes:
+        return new_request_id(int(time.time() * 1000), self._random, self._region)
+
+
+async def send_preface(app: AppConnection, route: Route | None, inbound: Inbound) -> None:
+    """The `proxy_proto` handler: tell the app who is calling before anything else."""
+    if route and "proxy_proto" in route.port.handlers:
+        target = (inbound.address, inbound.port)
+        header = proxy_header(route.port.proxy_proto_version, inbound.source, target)
+        with contextlib.suppress(trio.BrokenResourceError):  # The relay that follows notices.
+            await app.stream.send_all(header)
+
+
+async def _respond(client: Client, status: int, headers: Headers, body: bytes = b"") -> None:
+    """An answer of the proxy's own."""
+    client.start(status, [*headers, (b"content-length", str(len(body)).encode())])
+    if body and client.request.method != b"HEAD":
+        client.data(body)
+    client.end()
+    await client.flush()

@@ -1,0 +1,194 @@
+"""Listening sockets, and what becomes of each connection they accept."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from flyroutes.local.proxy.balancer import Balancer
+from flyroutes.local.proxy.failure import Failure
+from flyroutes.local.proxy.gateway import Gateway, Inbound, send_preface
+from flyroutes.local.proxy.tcp import relay
+from flyroutes.local.proxy.tls import terminate
+from flyroutes.platform.routing import app_named, find_app, is_shared, listeners
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from flyroutes.local.authority import Authority
+    from flyroutes.platform.model import Platform
+
+BACKLOG = 2048
+_RESOURCE_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+
+
+class Proxy:
+    """The Fly Proxy of one local network.
+
+    `snapshot()` is the platform now. `start_machine(id)` starts a stopped Machine and returns when the
+    snapshot no longer says stopped. `log("proxy", message, **fields)` gets one line per failure;
+    `code` is Fly's error code (docs monitoring/error-codes), empty where Fly has none.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], Platform],
+        start_machine: Callable[[str], Awaitable[None]],
+        authority: Authority,
+        log: Callable[..., None],
+        region: str = "iad",
+    ) -> None:
+        self._snapshot = snapshot
+        self._authority = authority
+        self._log = partial(log, "proxy")
+        self._balancer = Balancer(start_machine, self._log, region)
+        self._gateway = Gateway(snapshot, self._balancer, self._log, region)
+        self._listeners: dict[tuple[str, int], trio.socket.SocketType] = {}
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; it is ready for `update` once started."""
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self._balancer.run)
+                self._nursery = nursery
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
+            for key in list(self._listeners):
+                self._listeners.pop(key).close()
+
+    def update(self, platform: Platform) -> None:
+        """Listen where `platform` says, and nowhere else. Connections already accepted go on."""
+        wanted = listeners(platform)
+        for key in self._listeners.keys() - wanted:
+            self._listeners.pop(key).close()
+        for key in sorted(wanted - self._listeners.keys()):
+            self._listen(key)
+        self._balancer.changed()
+
+    def load(self, machine_id: str) -> int:
+        """How many connections or requests the Machine is handling now."""
+        return sum(load for (machine, _), load in self._balancer.loads.items() if machine == machine_id)
+
+    async def serve_published(self, stream: trio.SocketStream, app_name: str) -> None:
+        """Serve a connection from the host's loopback as if it had come to the app's port 443 over TLS."""
+        app = self._snapshot().apps.get(app_name)
+        public = [ip.address for ip in app.ips if ip.type != "private_v6"] if app else []
+        if not public:
+            self._log(f"{app_name!r} has no public IP to be published on", code="", app=app_name)
+            return await trio.aclose_forcefully(stream)
+        source = stream.socket.getpeername()[:2]
+        inbound = Inbound(stream, source, public[0], 443, secure=True, name=f"{app_name}.fly.dev")
+        await self._guard(inbound)
+
+    def _listen(self, key: tuple[str, int]) -> None:
+        assert self._nursery is not None, "Proxy.update before Proxy.run"
+        try:
+            listener = _bind(key)
+        except OSError as error:
+            return self._log(f"cannot listen: {error.strerror}", code="", address=key[0], port=key[1])
+        self._listeners[key] = listener
+        self._nursery.start_soon(self._accept, listener, key)
+
+    async def _accept(self, listener: trio.socket.SocketType, key: tuple[str, int]) -> None:
+        assert self._nursery is not None
+        while True:
+            try:
+                accepted, source = await listener.accept()
+            except trio.ClosedResourceError:
+                return
+            except OSError as error:
+                if error.errno in _RESOURCE_ERRNOS:
+                    self._log(f"cannot accept: {error.strerror}", code="", address=key[0], port=key[1])
+                    await trio.sleep(0.1)
+                elif error.errno == errno.EBADF:
+                    return
+                continue
+            inbound = Inbound(trio.SocketStream(accepted), source[:2], *key)
+            self._nursery.start_soon(self._guard, inbound)
+
+    async def _guard(self, inbound: Inbound) -> None:
+        """Nothing that happens to one connection reaches another."""
+        try:
+            await self._serve(inbound)
+        except Failure as failure:
+            self._log(failure.reason, code=failure.code, **inbound.fields)
+        except Exception as error:
+            self._log(f"internal error: {error!r}", code="", **inbound.fields)
+        finally:
+            await trio.aclose_forcefully(inbound.stream)
+
+    async def _serve(self, inbound: Inbound) -> None:
+        handlers = self._handlers(inbound)
+        protocol = None
+        if "tls" in handlers and not inbound.secure:
+            inbound, protocol = await self._terminate(inbound)
+            handlers = self._handlers(inbound)
+        if "pg_tls" in handlers:
+            raise Failure(0, "", "the local network does not emulate the pg_tls handler")
+        if "http" not in handlers:
+            await self._relay(inbound)
+        elif protocol == "h2":
+            await self._gateway.serve_http2(inbound)
+        else:
+            await self._gateway.serve_http1(inbound)
+
+    def _handlers(self, inbound: Inbound) -> tuple[str, ...]:
+        route = self._gateway.find(inbound)
+        if route:
+            return route.port.handlers
+        if not inbound.name and is_shared(self._snapshot(), inbound.address):
+            # The app is known only once its SNI or Host is: port 80 is for HTTP, any other for TLS.
+            return ("http",) if inbound.port == 80 else ("tls",)
+        raise Failure(0, "PR01", f"no service for {inbound.name or inbound.address} on port {inbound.port}")
+
+    async def _terminate(self, inbound: Inbound) -> tuple[Inbound, str | None]:
+        assert isinstance(inbound.stream, trio.SocketStream)
+        stream, name = await terminate(inbound.stream, self._authority, partial(self._alpn, inbound))
+        protocol = stream.selected_alpn_protocol()
+        return replace(inbound, stream=stream, secure=True, name=name), protocol
+
+    def _alpn(self, inbound: Inbound, name: str) -> tuple[str, ...] | None:
+        """What to agree on for `name`; None unless it is the `.fly.dev` name of the app that was dialled.
+
+        So a Flycast client, which asks for `.flycast` or for no name, gets no certificate.
+        """
+        platform = self._snapshot()
+        app = app_named(platform, name)
+        if app is None or app is not find_app(platform, inbound.address, name, inbound.source[0]):
+            return None
+        route = self._gateway.find(replace(inbound, name=name))
+        return route.port.alpn if route else None
+
+    async def _relay(self, inbound: Inbound) -> None:
+        """No `http` handler: bytes to one Machine for as long as the connection lives."""
+        app = await self._balancer.connect(partial(self._gateway.find, inbound), pooled=False)
+        try:
+            await send_preface(app, self._gateway.find(inbound), inbound)
+            await relay(inbound.stream, app.stream)
+        finally:
+            self._balancer.release(app)
+
+
+def _bind(key: tuple[str, int]) -> trio.socket.SocketType:
+    family = socket.AF_INET6 if ":" in key[0] else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted sockets inherit it: that is how clients that vanished are found out.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(key)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return trio.socket.from_stdlib_socket(listener)
