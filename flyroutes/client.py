@@ -1,8 +1,8 @@
 """The Machines API's client: the one seam to the platform, for the local network and live Fly alike.
 
-Paths and fields: docs machines/api/apps-resource and machines-resource, fly-go flaps/*.go. It asks for nothing
-that the documentation does not promise, retries nothing, and hides nothing: a refusal is a PlatformError with
-the method, the path, the status and the body.
+Paths and fields: docs machines/api/apps-resource and machines-resource, fly-go flaps/*.go. It asks for
+nothing that the documentation does not promise, retries nothing, and hides nothing: a refusal is a
+PlatformError with the method, the path, the status and the body.
 """
 
 from __future__ import annotations
