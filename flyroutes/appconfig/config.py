@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyroutes.appconfig import build, groups
 from flyroutes.appconfig.image import Build, find_image
+from flyroutes.appconfig.names import app_name
 from flyroutes.appconfig.report import Report, Where
 from flyroutes.appconfig.schema import ROOT
+from flyroutes.appconfig.source import parse
 from flyroutes.appconfig.tables import Table, fields
-from flyroutes.errors import ConfigError, EmulationGap
+from flyroutes.errors import ConfigError
 from flyroutes.platform.model import Check, Image, MachineConfig, Restart, Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_64_BITS = 2**63
+
+_OVERRIDES = {"cmd", "entrypoint", "exec"}
+"""Keys of `[experimental]` that replace a part of the image's command."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,15 @@ def load(path: Path, *, context: Path | None = None, default_app: str | None = N
     Raises ConfigError with all that is wrong, else EmulationGap with all that only Fly can do.
     """
     path = path / "fly.toml" if os.path.isdir(path) else path
-    root = fields(_parse(path), ROOT, Where(Report(), str(path)))
+    root = fields(parse(path), ROOT, Where(Report(), str(path)))
     groups.check(root)
-    app = _app(root, default_app)
     _check_env(root)
+    app = _app(root, default_app)
+    before = root.at.report.broken
     built = find_image(root, context or Path.cwd())
     commands = _commands(root, built)
+    if root.at.report.broken == before and not root.at.report.gaps:
+        _check_commands(root, commands, built)
     root.at.report.close()
     return _freeze(root, app, built, commands)
 
@@ -101,37 +107,8 @@ def _app(root: Table, default_app: str | None) -> str:
         return root["app"] or ""
     if default_app is None:
         root.at.error("the key app", None, 'add app = "NAME"')
-    return default_app or ""
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    if path.suffix in (".json", ".yaml", ".yml"):
-        raise EmulationGap(f"{path}: the local network reads TOML only; save the file as fly.toml")
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        way_out = "name a fly.toml or its directory"
-        raise ConfigError(f"{path}: cannot read it: {error.strerror}; {way_out}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: expected UTF-8 text, got byte {error.object[error.start]:#x}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid TOML: a number or a nesting beyond any use") from error
-    if _beyond_64_bits(raw):
-        raise ConfigError(f"{path}: expected whole numbers of 64 bits, got a longer one")
-    return raw
-
-
-def _beyond_64_bits(value: Any) -> bool:
-    """Whether there is a number that TOML does not allow; tomllib takes it, and str() may refuse it."""
-    rest = [value]
-    while rest:
-        value = rest.pop()
-        if isinstance(value, int) and not -_64_BITS <= value < _64_BITS:
-            return True
-        rest += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return False
+        return ""
+    return app_name(default_app, root.at.key("app")) or ""
 
 
 def _check_env(root: Table) -> None:
@@ -154,15 +131,17 @@ def _commands(root: Table, built: Build) -> dict[str, tuple[str, ...]]:
     for group in groups.names(root):
         words = (root.get("processes") or {}).get(group) or override.get("cmd", ())
         whole = override.get("exec") or (*entrypoint, *(words or built.cmd))
-        if not whole:
-            _report_no_command(root, group)
-        found[group] = whole if whole != (*built.entrypoint, *built.cmd) else ()
+        found[group] = whole if words or _OVERRIDES & override.keys() else ()
     return found
 
 
-def _report_no_command(root: Table, group: str) -> None:
-    way_out = f'add CMD to a Dockerfile, or [processes] {group} = "COMMAND" to {root.at.source}'
-    root.at.error(f"a command for process group {group}", None, way_out)
+def _check_commands(root: Table, commands: Mapping[str, tuple[str, ...]], built: Build) -> None:
+    given = root.get("processes") or {}
+    for group, command in commands.items():
+        # None: there is a command, and what is wrong with it has been reported.
+        if not (command or built.entrypoint or built.cmd or given.get(group, ()) is None):
+            way_out = f'add CMD to a Dockerfile, or [processes] {group} = "COMMAND" to {root.at.source}'
+            root.at.error(f"a command for process group {group}", None, way_out)
 
 
 def _freeze(root: Table, app: str, built: Build, commands: Mapping[str, tuple[str, ...]]) -> AppConfig:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from flyroutes.appconfig.dockerfile import Instruction
+    from flyroutes.appconfig.ignorefile import Ignored
 
 Copy = tuple[str, str]
 """Absolute source on the host, absolute target in the image."""
@@ -34,7 +34,7 @@ def inside(workdir: str, path: str) -> str:
 
 
 def copies(
-    each: Instruction, variables: Mapping[str, str], context: Path, workdir: str, directories: set[str]
+    each: Instruction, variables: Mapping[str, str], files: Ignored, workdir: str, directories: set[str]
 ) -> list[Copy]:
     """What one COPY or ADD brings; adds to `directories` those that it makes."""
     flags, words = each.flags_and_words(variables)
@@ -44,12 +44,13 @@ def copies(
         each.at.error("sources and a target", each.value, "name both")
         return []
     *sources, written = words
-    found = [path for source in sources for path in _matches(each, source, context)]
+    found = [path for source in sources for path in _matches(each, source, files)]
     target = inside(workdir, written)
     into = written in (".", "./") or written.endswith(("/", "/.")) or target in directories
     if len(found) > 1 and not into:
         each.at.error("a target that ends in / for several sources", written, "add the /")
-    return [_place(path, target, into, directories) for path in found]
+    placed = [_place(path, target, into, directories) for path in found]
+    return [part for path, place in placed for part in _parts(path, place, files)]
 
 
 def _check_flags(each: Instruction, flags: list[str]) -> bool:
@@ -67,7 +68,7 @@ def _check_flags(each: Instruction, flags: list[str]) -> bool:
     return True
 
 
-def _matches(each: Instruction, source: str, context: Path) -> Iterator[str]:
+def _matches(each: Instruction, source: str, files: Ignored) -> Iterator[str]:
     """Absolute paths of the files that `source` names, each of them inside the context."""
     if _REMOTE.match(source) or (each.name == "ADD" and source.endswith(_ARCHIVES)):
         each.at.gap("the local network fetches and unpacks nothing; COPY plain files")
@@ -77,21 +78,33 @@ def _matches(each: Instruction, source: str, context: Path) -> Iterator[str]:
     pattern = relative.replace("[^", "[!")
     names = [relative]
     if glob.has_magic(pattern):
-        names = sorted(glob.glob(pattern, root_dir=context, include_hidden=True))
-    root = os.path.realpath(context)
+        found = sorted(glob.glob(pattern, root_dir=files.context, include_hidden=True))
+        names = [name for name in found if files.context / name not in files]
     for name in names or [relative]:
-        path = os.path.normpath(context / name)
-        real = os.path.realpath(path)
-        if real != root and not real.startswith(root.rstrip("/") + "/"):
-            way_out = f"a build sees only {context}; move the file there, or deploy from a directory above"
-            each.at.error("a source inside the build context", source, way_out)
-        elif not os.path.exists(real):
-            way_out = (
-                f"there is no such file in {context}; correct the name, or deploy from another directory"
-            )
-            each.at.error("a source that exists", source, way_out)
-        else:
+        path = os.path.normpath(files.context / name)
+        if _check_source(each, source, path, files):
             yield path
+
+
+def _check_source(each: Instruction, source: str, path: str, files: Ignored) -> bool:
+    """Whether a build could copy `path`."""
+    root, real = os.path.realpath(files.context), os.path.realpath(path)
+    if os.path.commonpath((root, real)) != root:
+        way_out = f"a build sees only {root}; move the file there, or deploy from a directory above"
+        each.at.error("a source inside the build context", source, way_out)
+    elif not os.path.exists(real):
+        way_out = f"there is no such file in {root}; correct the name, or deploy from another directory"
+        each.at.error("a source that exists", source, way_out)
+    elif path in files:
+        way_out = "a build does not see it, so on Fly it fails; correct one of the two"
+        each.at.error("a source that .dockerignore leaves in", source, way_out)
+    else:
+        return True
+    return False
+
+
+def _parts(path: str, place: str, files: Ignored) -> list[Copy]:
+    return files.rest(path, place) if os.path.isdir(path) else [(path, place)]
 
 
 def _place(path: str, target: str, into: bool, directories: set[str]) -> Copy:

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flyroutes.appconfig import dockerfile
+from flyroutes.appconfig import dockerfile, ignorefile
 from flyroutes.appconfig.copies import STANDARD_DIRECTORIES, copies, inside
+from flyroutes.appconfig.tables import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from flyroutes.appconfig.dockerfile import Instruction, Stage
+    from flyroutes.appconfig.ignorefile import Ignored
     from flyroutes.appconfig.report import Where
-    from flyroutes.appconfig.tables import Table
 
 _NAMES = ("Dockerfile", "dockerfile")
 """What flyctl looks for in the working directory when `[build]` names no file."""
@@ -28,8 +31,6 @@ _NOT_HONOURED = {"HEALTHCHECK", "SHELL", "STOPSIGNAL", "VOLUME"}
 class Build:
     """The state of a build after some instructions."""
 
-    context: Path
-    args: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
     entrypoint: tuple[str, ...] = ()
@@ -46,38 +47,41 @@ def find_image(root: Table, context: Path) -> Build:
 
     Without a Dockerfile the whole `context` is at /app and `[processes]` has the commands.
     """
-    section: Table | None = root.get("build")
     context = context.absolute()
-    if section is not None and "image" in section:
+    section = root.get("build") or Table(root.at.key("build").header({}))
+    found = [context / name for name in _NAMES if (context / name).is_file()]
+    if "image" in section:
         way_out = "the local network runs no images; give a Dockerfile or a [processes] command instead"
         section.at.key("image").error("no image", section["image"], way_out)
-    elif section is not None and "dockerfile" in section:
-        return _from_file(_named(section), section, context, root.at)
-    elif found := [context / name for name in _NAMES if (context / name).is_file()]:
-        return _from_file(found[0], section, context, root.at)
-    return Build(context, workdir="/app", copies=[(str(context), "/app")])
-
-
-def _named(section: Table) -> Path:
-    """`dockerfile` is relative to the directory of fly.toml (flyctl deploy_build.go)."""
-    name: str = section["dockerfile"]
-    if "://" in name:
+    elif "://" in section.get("dockerfile", ""):
         section.at.key("dockerfile").gap("the local network fetches no Dockerfile; save it beside fly.toml")
-    return Path(os.path.normpath(Path(section.at.source).parent / name))
+    elif "dockerfile" in section:
+        return _from_file(_beside(section, "dockerfile"), section, context)
+    elif found:
+        return _from_file(found[0], section, context)
+    return Build(workdir="/app", copies=[(str(context), "/app")])
 
 
-def _from_file(path: Path, section: Table | None, context: Path, root: Where) -> Build:
-    at = root.elsewhere(str(path))
-    text = dockerfile.read(path, section.at.key("dockerfile") if section else at)
+def _beside(section: Table, key: str) -> Path:
+    """The file that `key` names, relative to the directory of fly.toml (flyctl deploy_build.go)."""
+    return Path(os.path.normpath(Path(section.at.source).parent / section[key]))
+
+
+def _from_file(path: Path, section: Table, context: Path) -> Build:
+    at = section.at.elsewhere(str(path))
+    text = dockerfile.read(path, section.at.key("dockerfile"))
     args, found = dockerfile.stages(dockerfile.instructions(text, at), at) if text else ({}, [])
-    given: dict[str, str] = section.get("args", {}) if section else {}
-    args |= {name: value for name, value in given.items() if name in args}
-    build = Build(context, args)
-    for stage in _chain(found, section.get("build-target", "") if section else "", at):
-        _run_stage(build, stage, given)
+    given: dict[str, str] = section.get("args", {})
+    named = _beside(section, "ignorefile") if "ignorefile" in section else None
+    relative = os.path.relpath(path.absolute(), context)
+    files = ignorefile.read(context, named, relative, section.at.key("ignorefile"))
+    build = Build()
+    for stage in _chain(found, section.get("build-target", ""), at):
+        _run_stage(build, stage, args | given, files)
     if build.skipped:
         lines = ", ".join(str(each.line) for each in build.skipped)
-        at.warn(f"RUN (line {lines}) is not executed: packages come from the Python environment of flyroutes")
+        sentence = f"(line {lines}) is not executed: packages come from the Python environment of flyroutes"
+        at.key("RUN").warn(sentence)
     return build
 
 
@@ -95,29 +99,30 @@ def _chain(found: list[Stage], target: str, at: Where) -> list[Stage]:
     return chain
 
 
-def _run_stage(build: Build, stage: Stage, given: dict[str, str]) -> None:
-    outer, build.args = build.args, {}
+def _run_stage(build: Build, stage: Stage, given: Mapping[str, str], files: Ignored) -> None:
+    """Apply a stage's instructions. `given` are values for its ARGs, which end with the stage."""
+    args: dict[str, str] = {}
     inherited = build.cmd
     for each in stage.body:
+        variables = args | build.env
         if each.name == "ARG":
-            _arg(build, each, outer | given)
-        elif each.name == "ENTRYPOINT" and build.cmd is inherited:
+            args |= _arg(each, variables, given)
+        elif each.name in ("COPY", "ADD"):
+            build.copies += copies(each, variables, files, build.workdir, build.directories)
+        elif each.name == "ENTRYPOINT":
             # An ENTRYPOINT drops the CMD of the image it starts from.
-            build.entrypoint, build.cmd = each.argv(), ()
+            build.entrypoint, build.cmd = each.argv(), () if build.cmd is inherited else build.cmd
         else:
-            _apply(build, each)
-    build.args = outer
+            _apply(build, each, variables)
 
 
-def _arg(build: Build, each: Instruction, given: dict[str, str]) -> None:
-    name, equals, _ = each.value.partition("=")
-    defaults = each.pairs(build.args | build.env) if equals else []
-    for key, value in defaults or [(name.strip(), "")]:
-        build.args[key] = given.get(key, value)
+def _arg(each: Instruction, variables: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    if "=" in each.value:
+        return {name: given.get(name, default) for name, default in each.pairs(variables)}
+    return {name: given.get(name, "") for name in each.value.split()}
 
 
-def _apply(build: Build, each: Instruction) -> None:
-    variables = build.args | build.env
+def _apply(build: Build, each: Instruction, variables: Mapping[str, str]) -> None:
     if each.name == "ENV":
         build.env |= each.pairs(variables)
     elif each.name == "WORKDIR":
@@ -125,11 +130,7 @@ def _apply(build: Build, each: Instruction) -> None:
         build.directories.add(build.workdir)
     elif each.name == "CMD":
         build.cmd = each.argv()
-    elif each.name == "ENTRYPOINT":
-        build.entrypoint = each.argv()
-    elif each.name in ("COPY", "ADD"):
-        build.copies += copies(each, variables, build.context, build.workdir, build.directories)
     elif each.name == "RUN":
         build.skipped.append(each)
     elif each.name in _NOT_HONOURED:
-        each.at.warn(f"{each.name} is not honoured on the local network")
+        each.at.key(each.name).warn("is not honoured on the local network")

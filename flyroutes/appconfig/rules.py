@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flyroutes.appconfig.tables import Table
 
-_SHORTEST_INTERVAL = 2
 _DEFAULT_SOFT_LIMIT = 20
 
 
@@ -83,12 +82,6 @@ def _check_udp_port(port: Table, internal: int) -> None:
         )
         came = outside[0] if len(outside) == 1 else f"{outside[0]}-{outside[-1]}"
         port.at.key("port").error(f"the internal_port ({internal}) in a udp service", came, reason)
-
-
-def check_toplevel_check(check: Table) -> None:
-    """Limits that flyctl has for `[checks]` alone."""
-    if check.get("interval", _SHORTEST_INTERVAL) < _SHORTEST_INTERVAL:
-        check.at.key("interval").error("at least 2 s", check["interval"], "Fly refuses a shorter interval")
 
 
 def check_restart(restart: Table) -> None:

@@ -51,9 +51,15 @@ def _nearest(name: str, keys: Mapping[str, Reader]) -> str:
 
 
 def table(
-    keys: Mapping[str, Reader], check: Callable[[Table], None] | None = None, *, need: tuple[str, ...] = ()
+    keys: Mapping[str, Reader],
+    check: Callable[[Table], None] | None = None,
+    *,
+    need: Mapping[str, str] | None = None,
 ) -> Reader:
-    """A table with these `keys`. `check` sees it only when every value in it is usable."""
+    """A table with these `keys`. `check` sees it only when every value in it is usable.
+
+    `need` has the keys that must be there, each with what breaks without it and what to add.
+    """
 
     def read(value: Any, at: Where) -> Table | None:
         if not isinstance(value, dict):
@@ -61,9 +67,9 @@ def table(
             return None
         before = at.report.broken
         found = fields(value, keys, at.header(value))
-        for name in need:
+        for name, way_out in (need or {}).items():
             if name not in found:
-                found.at.error(f"the key {name}", None, f"add {name} = ...")
+                found.at.error(f"the key {name}", None, way_out)
         if check and at.report.broken == before:
             check(found)
         return found if at.report.broken == before else None

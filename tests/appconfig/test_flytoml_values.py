@@ -1,0 +1,210 @@
+"""What a correct fly.toml means. Sources: docs reference/configuration; flyctl internal/appconfig."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flyroutes.appconfig import load
+from flyroutes.errors import ConfigError
+from flyroutes.platform.model import Check, Concurrency, Port, Restart, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from flyroutes.appconfig import AppConfig
+
+    Read = Callable[..., AppConfig]
+
+HTTP = "[http_service]\ninternal_port = 8080\n"
+GROUPS = '[processes]\nweb = "serve"\nwork = "work hard"\n'
+
+
+def test_defaults_are_those_of_fly(read: Read) -> None:
+    config = read("")
+    machine = config.machine_config("app")
+    assert (config.app, config.primary_region, config.processes) == ("web", "", {"app": ()})
+    assert (machine.kill_signal, machine.kill_timeout, machine.memory_mb) == ("SIGINT", 5.0, 256)
+    assert machine.restart == Restart("on-failure", 10)
+    assert machine.services == machine.checks == machine.command == config.warnings == ()
+    assert machine.metadata == {"fly_platform_version": "v2", "fly_process_group": "app"}
+
+
+def test_http_service_is_one_service_with_two_ports(read: Read) -> None:
+    """Only port 80 redirects; only port 443 has TLS options."""
+    (service,) = read(HTTP + 'force_https = true\ntls_options = { alpn = ["mqtt"] }').services["app"]
+    assert service == Service(
+        "tcp",
+        8080,
+        (Port(80, 80, ("http",), force_https=True), Port(443, 443, ("http", "tls"), alpn=("mqtt",))),
+    )
+
+
+def test_service_keys_reach_the_service(read: Read) -> None:
+    text = """
+    [[services]]
+    protocol = "tcp"
+    internal_port = "9000"
+    auto_stop_machines = true
+    auto_start_machines = true
+    min_machines_running = 2
+    concurrency = { type = "requests", soft_limit = 5, hard_limit = 7 }
+    [[services.ports]]
+    start_port = 9000
+    end_port = 9005
+    handlers = ["proxy_proto"]
+    proxy_proto_options = { version = "v2" }
+    [[services.tcp_checks]]
+    interval = 10000
+    [[services.http_checks]]
+    method = "head"
+    timeout = "1m"
+    headers = { X-A = "b" }
+    """
+    (service,) = read(text).services["app"]
+    assert service.ports == (Port(9000, 9005, ("proxy_proto",), proxy_proto_version="v2"),)
+    assert (service.autostop, service.autostart, service.min_machines_running) == ("stop", True, 2)
+    assert service.concurrency == Concurrency("requests", 5, 7)
+    assert service.checks == (
+        Check("servicecheck-00-tcp-9000", "tcp", interval=10.0),
+        Check("servicecheck-01-http-9000", "http", timeout=60.0, method="HEAD", headers=(("X-A", "b"),)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("true", "stop"), ('"stop"', "stop"), ("false", "off"), ('"off"', "off")]
+)
+def test_autostop_is_a_word_or_a_boolean(read: Read, written: str, meant: str) -> None:
+    (service,) = read(f"{HTTP}auto_stop_machines = {written}").services["app"]
+    assert service.autostop == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("120", 120), ('"2m"', 120), ('"1m30s"', 90), ('"1.5s"', 1.5), ('"250ms"', 0.25), ("0", 0)],
+)
+def test_kill_timeout_counts_seconds(read: Read, written: str, seconds: float) -> None:
+    assert read(f"kill_timeout = {written}").kill_timeout == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("vm", "megabytes"),
+    [
+        ("memory = 512", 512),
+        ('memory = "512"', 512),
+        ('memory = "1gb"', 1024),
+        ('memory = "1.5GB"', 1536),
+        ('size = "performance-1x"', 2048),
+        ('size = "shared-cpu-2x"\nmemory = "256MB"', 256),
+        ('memory = "1gb"\nmemory_mb = 300', 300),
+    ],
+)
+def test_memory_in_all_its_spellings(read: Read, vm: str, megabytes: int) -> None:
+    assert read(f"[[vm]]\n{vm}").memory_mb == megabytes
+
+
+def test_env_gets_what_flyctl_adds(read: Read) -> None:
+    config = read('primary_region = "iad"\n[env]\nN = 8080\nB = true\nPRIMARY_REGION = "ord"')
+    assert config.env == {"N": "8080", "B": "true", "PRIMARY_REGION": "ord"}
+    assert config.machine_config("app").env == {
+        "N": "8080",
+        "B": "true",
+        "PRIMARY_REGION": "iad",
+        "FLY_PROCESS_GROUP": "app",
+    }
+    assert "[env] PRIMARY_REGION is overridden by primary_region = iad" in config.warnings[0]
+
+
+def test_process_groups_get_what_names_them(read: Read) -> None:
+    """What names no group belongs to the default one, which is `app` or else the first by name."""
+    text = f"""
+    {GROUPS}
+    [http_service]
+    internal_port = 1
+    processes = ["work"]
+    [[vm]]
+    memory = 300
+    [[vm]]
+    memory = 600
+    processes = ["work"]
+    [[restart]]
+    policy = "always"
+    processes = ["work"]
+    [checks.alive]
+    type = "tcp"
+    port = 7
+    """
+    config = read(text)
+    web, work = config.machine_config("web"), config.machine_config("work")
+    assert (web.command, work.command) == (("serve",), ("work", "hard"))
+    assert (len(web.services), len(work.services)) == (0, 1)
+    assert (web.memory_mb, work.memory_mb) == (300, 600)
+    assert (web.restart.policy, work.restart.policy) == ("on-failure", "always")
+    assert (web.checks, work.checks) == ((Check("alive", "tcp", 7),), ())
+    assert (config.memory_mb, config.restart.policy, config.checks) == (300, "on-failure", web.checks)
+    with pytest.raises(ConfigError, match=r"one of the process groups web, work, got 'app'"):
+        config.machine_config("app")
+
+
+@pytest.mark.parametrize(
+    ("written", "policy"), [("never", "no"), ("always", "always"), ("on-failure", "on-failure")]
+)
+def test_restart_policy_in_the_spelling_of_the_api(read: Read, written: str, policy: str) -> None:
+    assert read(f'[[restart]]\npolicy = "{written}"').restart.policy == policy
+
+
+def test_check_without_port_takes_that_of_http_service(read: Read) -> None:
+    config = read(HTTP + '[checks.up]\ntype = "http"\npath = "/up"\ninterval = 15000')
+    assert config.checks == (Check("up", "http", 8080, path="/up"),)
+
+
+def test_command_of_a_group_replaces_cmd_and_leaves_entrypoint(read: Read) -> None:
+    dockerfile = 'FROM scratch\nENTRYPOINT ["init", "--"]\nCMD ["serve"]\n'
+    config = read('[processes]\nweb = ""\nwork = "work hard"', Dockerfile=dockerfile)
+    assert config.image.command == ("init", "--", "serve")
+    assert config.machine_config("web").command == ()
+    assert config.machine_config("work").command == ("init", "--", "work", "hard")
+    assert config.processes == {"web": (), "work": ("work", "hard")}
+
+
+@pytest.mark.parametrize(
+    ("experimental", "command"),
+    [
+        ('cmd = ["c"]', ("e", "c")),
+        ('entrypoint = ["x"]', ("x", "serve")),
+        ('exec = ["only"]', ("only",)),
+        ('cmd = "c d"', ("e", "c d")),
+    ],
+)
+def test_experimental_commands(read: Read, experimental: str, command: tuple[str, ...]) -> None:
+    dockerfile = 'FROM scratch\nENTRYPOINT ["e"]\nCMD ["serve"]\n'
+    config = read(f"[experimental]\n{experimental}", Dockerfile=dockerfile)
+    assert config.machine_config("app").command == command
+
+
+def test_without_dockerfile_the_directory_is_the_image(tmp_path: Path) -> None:
+    (tmp_path / "fly.toml").write_text('app = "five"\n[processes]\napp = "python -m http.server"')
+    config = load(tmp_path, context=tmp_path)
+    assert (config.image.workdir, config.image.copies) == ("/app", ((str(tmp_path), "/app"),))
+    assert config.machine_config("app").command == ("python", "-m", "http.server")
+
+
+def test_app_may_be_named_from_outside(tmp_path: Path) -> None:
+    (tmp_path / "fly.toml").write_text('[processes]\napp = "true"')
+    assert load(tmp_path, context=tmp_path, default_app="five").app == "five"
+    with pytest.raises(ConfigError, match='add app = "NAME"'):
+        load(tmp_path, context=tmp_path)
+
+
+def test_context_is_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for `fly deploy -c`: the Dockerfile is looked for where the command runs, not beside the file."""
+    (tmp_path / "fly").mkdir()
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCMD here")
+    (tmp_path / "fly" / "Dockerfile").write_text("FROM scratch\nCMD there")
+    (tmp_path / "fly" / "a.toml").write_text('app = "a"')
+    monkeypatch.chdir(tmp_path)
+    assert load(tmp_path / "fly" / "a.toml").image.command == ("/bin/sh", "-c", "here")
+    (tmp_path / "fly" / "a.toml").write_text('app = "a"\n[build]\ndockerfile = "Dockerfile"')
+    assert load(tmp_path / "fly" / "a.toml").image.command == ("/bin/sh", "-c", "there")
