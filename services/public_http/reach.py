@@ -32,16 +32,23 @@ RESEND_AFTER = 0.5
 """Seconds after which a datagram counts as lost."""
 
 
+async def connect(address: str, port: int) -> trio.SocketStream:
+    """Return a TCP connection to an address, not a name, for whom `trio.open_tcp_stream` hides the errno."""
+    sock = trio.socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        await sock.connect((address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return trio.SocketStream(sock)
+
+
 async def ask_http(host: str, port: int, address: str) -> Answer:
     """Return what GET /whoami says at `address`.
 
     Raises OSError, h11.RemoteProtocolError or UnexpectedAnswerError.
     """
-    try:
-        stream = await trio.open_tcp_stream(address, port)
-    except OSError as error:
-        raise (error.__cause__ or error) from None  # the cause says which error it was, the wrapper only that
-    async with stream:
+    async with await connect(address, port) as stream:
         connection = h11.Connection(h11.CLIENT)
         headers = [("host", host), ("connection", "close")]
         request = connection.send(h11.Request(method="GET", target="/whoami", headers=headers))

@@ -71,11 +71,16 @@ def load_config(env: Mapping[str, str]) -> Config:
     )
 
 
-def bind_udp(host: str, port: int) -> socket.socket:
-    """Return a UDP socket on `host`:`port`, and say so. Raises as `bind` does."""
-    sock = bind(host, port, socket.SOCK_DGRAM)
-    log("listening", protocol="udp", address=sock.getsockname()[0], port=port, name=host)
-    return sock
+def bind_all(config: Config) -> tuple[socket.socket, list[socket.socket]]:
+    """Return the listening TCP socket and the UDP sockets. Raises as `bind` does."""
+    port, sockets = config.port, list[socket.socket]()
+    for host in config.udp_hosts:
+        sockets.append(bind(host, port, socket.SOCK_DGRAM))
+        port = sockets[0].getsockname()[1]  # with PORT=0 the kernel chose one; the others take the same
+    listener = listen(config.tcp_host, port)  # last: whoever can connect finds the datagrams served as well
+    for sock in sockets:
+        log("listening", protocol="udp", address=sock.getsockname()[0], port=port)
+    return listener, sockets
 
 
 def main() -> None:
@@ -84,9 +89,7 @@ def main() -> None:
     try:
         config = load_config(os.environ)
         allow_open_files(config.limits)
-        listener = listen(config.tcp_host, config.port)
-        port = listener.getsockname()[1]  # with PORT=0 the kernel chose; UDP takes the same
-        sockets = [bind_udp(host, port) for host in config.udp_hosts]
+        listener, sockets = bind_all(config)
     except ConfigError as error:
         refuse(error)
     import trio

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import pytest
 import trio
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 SERVICES = Path(__file__).parents[2] / "services"
@@ -163,7 +163,12 @@ async def launch(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable
 
     async def launch(command: list[str], directory: Path, env: dict[str, str]) -> Server:
         process = await trio.lowlevel.open_process(
-            command, cwd=directory, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            cwd=directory,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         servers.append(server := Server(process))
         nursery.start_soon(server.collect, process.stdout)

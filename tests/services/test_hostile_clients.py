@@ -1,5 +1,8 @@
-"""Clients that mean harm. Each case of harm is done to every HTTP server while a bystander is connected, and the
-lethal ones to a plain hypercorn too: that must die, or the test has lost its teeth."""
+"""Clients that mean harm.
+
+Each harm is done to every HTTP server while a bystander is connected, and the lethal ones to a plain hypercorn
+too: that must die, or the test has lost its teeth.
+"""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import trio
 
 HTTP_SERVERS = ["public_http", "flycast_api", "sixpn_worker"]
 POST = {"flycast_api": "/echo", "sixpn_worker": "/jobs"}
+STARTS = {"nothing": b"", "half a line": b"GET / HT", "half a header": b"GET / HTTP/1.1\r\nhost: x\r\nx-a:"}
 QUICK = {"IDLE_TIMEOUT": "0.4"}
 
 STREAMING = """
@@ -33,15 +34,13 @@ trio.run(serve, app, listen("127.0.0.1", 0), limits)
 
 
 @pytest.mark.parametrize("name", HTTP_SERVERS)
-@pytest.mark.parametrize(
-    "start_of_request", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\nx-a:"], ids=["nothing", "line", "headers"]
-)
+@pytest.mark.parametrize("start_of_request", STARTS.values(), ids=STARTS)
 async def test_request_that_never_comes(start: Any, name: str, start_of_request: bytes) -> None:
     server = await start(name, **QUICK)
     assert (await server.request()).status == 200  # all imported: from here on the clock is fair
     before = trio.current_time()
     async with await server.connect() as client:
-        await client.send(start_of_request or b"\r\n")
+        await client.send(start_of_request)
         assert await client.rest() == b""
     assert 0.3 < trio.current_time() - before < 2
 
@@ -52,13 +51,13 @@ async def test_headers_that_drip(start: Any, name: str) -> None:
     async with await server.connect() as client, trio.open_nursery() as nursery:
 
         async def drip() -> None:
-            with pytest.raises(trio.BrokenResourceError):
-                while True:
-                    await client.stream.send_all(b"GET / HTTP/1.1\r\nx: y\r\n"[:1])
-                    await trio.sleep(0.05)  # not to wait for something: a slow client is what is tested
+            while True:
+                await client.stream.send_all(b"G")
+                await trio.sleep(0.05)  # not to wait for something: a slow client is what is tested
 
         nursery.start_soon(drip)
         assert await client.rest() == b""
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("name", POST)
@@ -80,7 +79,8 @@ async def test_body_too_large(start: Any, name: str, chunked: bool) -> None:
     framing = b"transfer-encoding: chunked" if chunked else b"content-length: 70000"
     message = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
     async with await server.connect() as client:
-        await client.send(b"POST %b HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n" % (POST[name].encode(), framing) + message)
+        head = b"POST %b HTTP/1.1\r\nhost: x\r\n%b\r\n\r\n" % (POST[name].encode(), framing)
+        await client.send(head + message)
         assert (await client.reply()).status == 413
     assert (await server.request()).status == 200
 
@@ -90,7 +90,7 @@ async def test_headers_too_large(start: Any, name: str) -> None:
     server = await start(name)
     assert (await server.request(headers="x: " + "y" * 10_000 + "\r\n")).status == 200
     async with await server.connect() as client:
-        await client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 100_000)
+        await client.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 40_000)
         assert (await client.reply()).status == 431
         assert await client.rest() == b""
 
@@ -135,8 +135,9 @@ async def test_idle_after_streaming_is_closed(start_script: Any) -> None:
 
 async def test_reader_that_stops_is_cut(start_script: Any) -> None:
     server = await start_script(STREAMING)
-    async with await server.connect() as client, await server.connect() as other:
+    async with await server.connect() as client:
         await client.send(b"GET /stream?n=1000 HTTP/1.1\r\nhost: x\r\n\r\n")
         assert "1.5 s" in (await server.event("request_cut"))["reason"]
+    async with await server.connect() as other:
         await other.send(b"GET /stream?n=1 HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await other.receive()).startswith(b"HTTP/1.1 200")

@@ -1,0 +1,98 @@
+"""Each server as something to copy: on its own, equal to its siblings where it says so, clear when misconfigured."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVERS = ["public_http", "flycast_api", "sixpn_worker", "udp_echo"]
+HEADINGS = [
+    "What it is",
+    "How it binds",
+    "What fly.toml needs",
+    "Endpoints",
+    "Configuration",
+    "Run it on a laptop",
+    "Copy it",
+]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_copied_directory_runs(launch: Any, tmp_path: Path, name: str) -> None:
+    copy = shutil.copytree(ROOT / "services" / name, tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    server = await launch([sys.executable, "server.py"], copy, {"BIND_HOST": "127.0.0.1", "PORT": "0"})
+    assert (await server.event("listening"))["address"] == "127.0.0.1"
+    if name != "udp_echo":
+        assert (await server.request()).body == b"ok\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "servers"),
+    [("startup.py", SERVERS), ("serving.py", SERVERS[:3]), ("connection.py", SERVERS[:3]), ("whoami.py", SERVERS[:3])],
+)
+def test_repeated_files_are_equal(file: str, servers: list[str]) -> None:
+    texts = {(ROOT / "services" / name / file).read_bytes() for name in servers}
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_readmes_have_one_shape(name: str) -> None:
+    lines = (ROOT / "services" / name / "README.md").read_text().splitlines()
+    assert [line.removeprefix("## ") for line in lines if line.startswith("## ")] == HEADINGS
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_fly_toml_agrees_with_server(name: str) -> None:
+    config = tomllib.loads((ROOT / "fly" / f"{name}.toml").read_text())
+    assert config["app"] == name.replace("_", "-")
+    assert config["kill_timeout"] == config["env"]["KILL_TIMEOUT"] + "s"
+    assert (ROOT / "fly" / config["build"]["dockerfile"]).resolve() == ROOT / "services" / name / "Dockerfile"
+    ports = [service["internal_port"] for service in config.get("services", [])]
+    ports += [config["http_service"]["internal_port"]] if "http_service" in config else []
+    assert set(ports) <= {int(config["env"]["PORT"])}
+    assert not any(key.startswith("FLY_") for key in config["env"])
+
+
+BAD = [
+    ("any", "PORT", "x", "PORT: expected a number from 0 to 65535, got 'x'; unset it for "),
+    ("any", "PORT", "65536", "PORT: expected a number from 0 to 65535, got '65536'"),
+    ("any", "PORT", "1.5", "PORT: expected a whole number, got '1.5'"),
+    ("any", "PORT", "nan", "PORT: expected a number from 0 to 65535, got 'nan'"),
+    ("any", "PORT", "", "PORT: expected a number from 0 to 65535, got ''"),
+    ("any", "KILL_TIMEOUT", "301", "KILL_TIMEOUT: expected a number from 0.1 to 300, got '301'"),
+    ("any", "MAX_CONNECTIONS", "0", "MAX_CONNECTIONS: expected a number from 1 to 100000, got '0'"),
+    ("any", "BIND_HOST", "no.such.invalid", "bind: expected a name or address that resolves here, got 'no.such"),
+    ("any", "BIND_HOST", "192.0.2.1", "bind: expected 192.0.2.1 port 0 to be ours and free, got "),
+    ("flycast_api", "MAX_BODY", "0", "MAX_BODY: expected a number from 1 to 16777216, got '0'; unset it for 65536"),
+    ("sixpn_worker", "BIND_HOST", "unset", "got 'fly-local-6pn' ("),
+    ("sixpn_worker", "JOBS", "many", "JOBS: expected a number from 1 to 1000, got 'many'; unset it for 2"),
+    ("udp_echo", "BIND_HOST", "unset", "got 'fly-global-services' ("),
+    ("udp_echo", "RATE", "0", "RATE: expected a number from 0.01 to 1e+09, got '0'; unset it for 100"),
+    ("public_http", "FLYCAST_API", "api", "FLYCAST_API: expected host:port, got 'api'; unset it for flycast-api."),
+    ("public_http", "UDP_ECHO", "x:0", "UDP_ECHO: expected host:port, got 'x:0'"),
+    ("public_http", "REACH_TOKEN", "hunter2", "REACH_TOKEN: expected 16 characters or more, got 7; fly secrets set"),
+]
+
+
+@pytest.mark.parametrize(("name", "variable", "value", "message"), BAD)
+async def test_bad_configuration_exits_2(start: Any, name: str, variable: str, value: str, message: str) -> None:
+    for server_name in SERVERS if name == "any" else [name]:
+        server = await start(server_name, wait=False, **{variable: value})
+        assert await server.exit_code() == 2
+        assert message in (await server.event("refused_to_start"))["reason"]
+        assert message in server.stderr.decode()
+        assert b"Traceback" not in server.stderr
+        assert "hunter2" not in str(server.events)
+
+
+async def test_port_taken_exits_2(start: Any) -> None:
+    first = await start("flycast_api")
+    second = await start("flycast_api", wait=False, PORT=str(first.address[1]))
+    assert await second.exit_code() == 2
+    assert "Address already in use" in (await second.event("refused_to_start"))["reason"]

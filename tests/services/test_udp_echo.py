@@ -1,0 +1,196 @@
+"""The echo: datagrams that get an answer, datagrams that must not, and TCP beside them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import Any
+
+import pytest
+import trio
+
+SOURCE_PORT_ZERO = """
+# Runs a command in a network of its own, if it may not open a raw socket in this one, beside a sender of one
+# datagram whose source port is 0, which ordinary sockets refuse to send.
+import ctypes, fcntl, json, os, socket, struct, subprocess, sys
+
+def own_network():
+    uid, gid = os.getuid(), os.getgid()
+    if ctypes.CDLL(None, use_errno=True).unshare(0x10000000 | 0x40000000):  # CLONE_NEWUSER | CLONE_NEWNET
+        sys.exit(f"expected to be allowed a user namespace, got errno {ctypes.get_errno()}")
+    for name, text in [("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")]:
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, 0x8914, struct.pack("16sH14s", b"lo", 1, b""))  # SIOCSIFFLAGS, IFF_UP
+
+try:
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+except PermissionError:
+    own_network()
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+
+server = subprocess.Popen([sys.executable, *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
+port = json.loads(server.stdout.readline())["port"]
+json.loads(server.stdout.readline())
+raw.sendto(struct.pack("!HHHH", 0, port, 10, 0) + b"hi", ("127.0.0.1", port))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+    client.settimeout(5)
+    client.sendto(b"alive?", ("127.0.0.1", port))
+    try:
+        answer = client.recv(100).decode()
+    except TimeoutError:
+        answer = None
+server.terminate()
+counts = next((json.loads(line) for line in server.stdout if '"datagrams"' in line), None)
+print(json.dumps({"event": "listening", "answer": answer, "counts": counts, "exit": server.wait()}), flush=True)
+"""
+
+NAIVE = """
+import json, socket, trio
+
+async def main():
+    sock = socket.create_server(("127.0.0.1", 0))
+    port = sock.getsockname()[1]
+    udp = trio.socket.socket(type=socket.SOCK_DGRAM)
+    await udp.bind(("127.0.0.1", port))
+    for _ in range(2):
+        print(json.dumps({"event": "listening", "port": port}), flush=True)
+    while True:
+        data, address = await udp.recvfrom(2000)
+        await udp.sendto(data, address)
+
+trio.run(main)
+"""
+
+
+class Datagrams:
+    """A UDP socket connected to the echo, or to whatever `address` is."""
+
+    def __init__(self, server: Any) -> None:
+        family = socket.AF_INET6 if ":" in server.address[0] else socket.AF_INET
+        self.sock = trio.socket.socket(family, socket.SOCK_DGRAM)
+        self.server = server
+
+    async def echo(self, data: bytes) -> bytes:
+        """Send `data`; return the next answer."""
+        with trio.fail_after(5):
+            await self.sock.sendto(data, self.server.address)
+            return await self.sock.recv(2000)
+
+
+async def counts(server: Any) -> dict[str, int]:
+    """Stop `server` and return what it counted."""
+    server.signal(signal.SIGTERM)
+    assert await server.exit_code() == 0
+    event = [event for event in server.events if event["event"] == "datagrams"][-1]
+    return {key: value for key, value in event.items() if key not in ("time", "event")}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_datagram_comes_back(start: Any, host: str) -> None:
+    server = await start("udp_echo", BIND_HOST=host)
+    client = Datagrams(server)
+    with client.sock:
+        for data in [b"hello", b"", b"x" * 1300]:
+            assert await client.echo(data) == data
+    assert await counts(server) == {"echoed": 3}
+
+
+async def test_too_long_gets_nothing(start: Any) -> None:
+    server = await start("udp_echo")
+    client = Datagrams(server)
+    with client.sock:
+        for size in [1301, 1400, 60_000]:
+            await client.sock.sendto(b"x" * size, server.address)
+        assert await client.echo(b"next") == b"next"  # nothing came in between
+    assert await counts(server) == {"echoed": 1, "too_long": 3}
+
+
+async def test_own_port_gets_nothing(start: Any) -> None:
+    server = await start("udp_echo")
+    with trio.socket.socket(type=socket.SOCK_DGRAM) as twin:
+        await twin.bind(("127.0.0.2", server.address[1]))
+        await twin.sendto(b"ping", server.address)
+    with (client := Datagrams(server)).sock:
+        assert await client.echo(b"next") == b"next"
+    assert await counts(server) == {"echoed": 1, "own_port": 1}
+
+
+async def test_rate_per_source(start: Any) -> None:
+    server = await start("udp_echo", RATE="0.01", BURST="3")
+    with (client := Datagrams(server)).sock, (other := Datagrams(server)).sock:
+        await other.sock.bind(("127.0.0.2", 0))
+        for _ in range(3):
+            assert await client.echo(b"a") == b"a"
+        for _ in range(5):
+            await client.sock.sendto(b"b", server.address)
+        assert await other.echo(b"c") == b"c"  # another source has a bucket of its own
+    assert await counts(server) == {"echoed": 4, "over_rate": 5}
+
+
+async def test_counts_are_reported(start: Any) -> None:
+    server = await start("udp_echo", REPORT_EVERY="0.1")
+    with (client := Datagrams(server)).sock:
+        await client.echo(b"a")
+    assert (await server.event("datagrams"))["echoed"] == 1
+
+
+async def test_source_port_zero(start_script: Any) -> None:
+    script = f"import sys; sys.argv = ['-c', 'server.py']\n{SOURCE_PORT_ZERO}"
+    result = (await start_script(script, beside="udp_echo", BIND_HOST="127.0.0.1", PORT="0")).events[0]
+    assert (result["answer"], result["exit"]) == ("alive?", 0)
+    assert (result["counts"]["well_known_port"], result["counts"]["echoed"]) == (1, 1)
+
+
+async def test_source_port_zero_ends_a_naive_echo(start_script: Any) -> None:
+    script = f"import sys; sys.argv = ['-c', '-c', {NAIVE!r}]\n{SOURCE_PORT_ZERO}"
+    result = (await start_script(script)).events[0]
+    assert (result["answer"], result["exit"]) == (None, 1)
+
+
+async def test_answer_that_cannot_be_sent(start_script: Any) -> None:
+    # No client on loopback has such a source; the function that answers meets them all the same.
+    script = """
+import json, socket
+from echo import reply
+
+ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+ours.bind(("127.0.0.1", 0))
+ours.setblocking(False)
+sources = [("255.255.255.255", 5), ("127.0.0.1", 0), ours.getsockname()]
+results = [reply(ours, b"x", source) for source in sources]
+print(json.dumps({"event": "listening", "results": results}), flush=True)
+"""
+    result = (await start_script(script, beside="udp_echo")).events[0]
+    assert result["results"] == ["unsent_errno_13", "unsent_errno_22", "echoed"]
+
+
+async def test_tcp_comes_back(start: Any) -> None:
+    server = await start("udp_echo")
+    async with await server.connect() as client:
+        await client.send(b"x" * 100_000)
+        await client.stream.send_eof()
+        assert await client.rest() == b"x" * 100_000
+
+
+async def test_tcp_is_bounded_in_time(start: Any) -> None:
+    server = await start("udp_echo", IDLE_TIMEOUT="0.3", REQUEST_TIMEOUT="1")
+    before = trio.current_time()
+    async with await server.connect() as idle:
+        assert await idle.rest() == b""
+    assert 0.2 < trio.current_time() - before < 0.9
+    async with await server.connect() as never_reads:
+        with pytest.raises(trio.BrokenResourceError):
+            await never_reads.send(b"x" * 50_000_000)
+
+
+async def test_tcp_is_bounded_in_number(start: Any) -> None:
+    server = await start("udp_echo", MAX_CONNECTIONS="1")
+    async with await server.connect() as first:
+        await first.send(b"a")
+        assert await first.receive() == b"a"
+        async with await server.connect() as second:
+            assert await second.rest() == b""
+        await first.send(b"b")
+        assert await first.receive() == b"b"
