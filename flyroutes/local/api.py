@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from flyroutes.errors import EmulationGap, PlatformError
-from flyroutes.local.api_guard import HANDLERS, MAX_BODY, RequireToken, json_body
+from flyroutes.local.api_guard import HANDLERS, RequireToken, json_body
 from flyroutes.local.api_query import app_name, flag, network_name, only_queries, wait_seconds, wanted
 from flyroutes.platform.addresses import REGIONS
 from flyroutes.platform.config_reader import SIGNALS
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 EXEC_SECONDS = 60
 """For a command without a timeout of its own (`assumed`)."""
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class Control(Protocol):
@@ -85,12 +84,11 @@ def make_app(control: Control, token: str) -> Starlette:
         ("DELETE", f"{app}/ip_assignments/{{ip}}", api.release_ip),
     ]
     routes = [Route(path, handler, methods=[method]) for method, path, handler in table]
-    return Starlette(
-        routes=[*routes, Route("/{path:path}", _anything_else, methods=_METHODS)],
-        middleware=[Middleware(RequireToken, token=token)],
-        exception_handlers=HANDLERS,
-        max_body_size=MAX_BODY,
+    served = Starlette(
+        routes=routes, middleware=[Middleware(RequireToken, token=token)], exception_handlers=HANDLERS
     )
+    served.router.redirect_slashes = False  # Fly has no such paths
+    return served
 
 
 class _Api:
@@ -243,13 +241,6 @@ class _Api:
         own = self._control.platform.organization
         if slug not in ("", own):
             raise PlatformError(f"organization {slug!r} not found; the local network has only {own!r}", 404)
-
-
-async def _anything_else(request: Request) -> Response:
-    what = f"{request.method} {request.url.path}"
-    if request.url.path.startswith("/v1/"):
-        raise EmulationGap(f"{what} is not part of the local network")
-    raise PlatformError(f"{what} not found; the API begins at /v1/apps", 404)
 
 
 def _command(body: Fields) -> tuple[str, ...]:

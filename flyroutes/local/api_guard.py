@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -46,9 +47,14 @@ class RequireToken:
 
 
 async def json_body(request: Request) -> Any:
-    """The request's JSON; {} when it has no body. PlatformError 400 for another text, 408 for a slow one."""
+    """The request's JSON; {} when it has no body. PlatformError: 400 other text, 408 slow, 413 too large."""
+    raw = bytearray()
     with trio.move_on_after(BODY_SECONDS) as waiting:
-        raw = await request.body()
+        async with aclosing(request.stream()) as stream:
+            async for chunk in stream:
+                raw += chunk
+                if len(raw) > MAX_BODY:
+                    raise PlatformError(f"the request body has more than {MAX_BODY} bytes", 413)
     if waiting.cancelled_caught:
         raise PlatformError(f"the request body did not arrive within {BODY_SECONDS:g} s", 408)
     try:
@@ -62,10 +68,12 @@ async def _refused(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 501 if isinstance(error, EmulationGap) else status)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    detail = error.detail if isinstance(error, HTTPException) else str(error)
-    return JSONResponse({"error": detail}, status)
+async def _not_served(request: Request, error: Exception) -> Response:
+    """No route has this path and method: below /v1 Fly may well have one, elsewhere nobody does."""
+    what = f"{request.method} {request.url.path}"
+    if request.url.path.startswith("/v1/"):
+        return await _refused(request, EmulationGap(f"{what} is not part of the local network"))
+    return await _refused(request, PlatformError(f"{what} not found; the API begins at /v1/apps", 404))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
@@ -78,7 +86,7 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 HANDLERS: dict[Any, ExceptionHandler] = {
     FlyroutesError: _refused,
-    HTTPException: _http_error,
+    HTTPException: _not_served,
     ClientDisconnect: _gone,
     Exception: _unexpected,
 }
