@@ -1,0 +1,7 @@
+"""`python -m flyroutes`."""
+
+import sys
+
+from flyroutes.cli import main
+
+sys.exit(main())

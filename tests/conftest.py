@@ -1,0 +1,84 @@
+"""Puts the whole run on a local Fly network, where a WireGuard peer sits, and reports on it at the end.
+
+No packet of a test can leave: the namespaces have no way out, and the run refuses to start elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOT = Path(__file__).resolve().parent.parent
+_OURS = ("fdaa", "20010db8", "fe80", "00000000000000000000000000000001")
+_cells: dict[tuple[str, str, str], str] = {}
+_standings: list[str] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Outside: start a network and run this same command on it. Inside: go on."""
+    if "FLYROUTES_INSIDE" not in os.environ:
+        return _run_inside(config.invocation_params.args)
+    strangers = [line.split()[0] for line in _ipv6_addresses() if not line.startswith(_OURS)]
+    if strangers:
+        raise pytest.UsageError(f"not on a network of ours (it has {strangers}): unset FLYROUTES_INSIDE")
+    return None
+
+
+def _run_inside(arguments: tuple[str, ...] | list[str] | object) -> int:
+    files = [str(path) for path in sorted((_ROOT / "fly").glob("*.toml"))]
+    inside = [sys.executable, "-m", "pytest", *map(str, arguments)]  # type: ignore[call-overload]
+    return subprocess.call([sys.executable, "-m", "flyroutes", "run", *files, "--", *inside])
+
+
+def _ipv6_addresses() -> list[str]:
+    with open("/proc/net/if_inet6") as file:
+        return file.readlines()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of platform behaviour says on what it stands, or nothing runs."""
+    about_fly = [item for item in items if "tests/integration/" in item.path.as_posix()]
+    found = {item.nodeid: summary.standing_of(item) for item in about_fly}
+    wrong = [f"{name} {standing}" for name, standing in found.items() if standing.startswith("!")]
+    if wrong:
+        raise pytest.UsageError("tests without a proper standing:\n" + "\n".join(wrong))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Count the standings of what is going to run."""
+    markers = (item.get_closest_marker("standing") for item in session.items)
+    _standings.extend(str(marker.args[0]) for marker in markers if marker)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[pytest.TestReport]:
+    """Note the outcome of a test that stands for one cell of the matrix."""
+    report = yield
+    marker = item.get_closest_marker("cell")
+    if marker is not None and report.when == "call":
+        *cell, expected = marker.args
+        source, target, route = cell
+        _cells[source, target, route] = expected if report.passed else "FAIL"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The matrix of routes and the counts of standings."""
+    if _cells:
+        terminalreporter.section("routes: from, by, to (yes and no are both as they should be)")
+        for line in summary.matrix(_cells):
+            terminalreporter.write_line(line)
+    if _standings:
+        terminalreporter.section("standings of the integration tests")
+        terminalreporter.write_line(summary.counts(_standings))

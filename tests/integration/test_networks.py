@@ -1,0 +1,77 @@
+"""6PN networks: nothing crosses from one to another but by a Flycast IP allocated for it."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+import programs
+from places import Place, eventually
+
+if TYPE_CHECKING:
+    from conftest import Scratch
+    from flyroutes.client import Fly
+
+
+async def _client_elsewhere(scratch: Scratch) -> tuple[str, Place]:
+    """A Machine of an app on another network, as a place to stand."""
+    network = f"other-{secrets.token_hex(3)}"
+    app = await scratch.app(network)
+    machine = await scratch.machine(app, programs.http_server("::", 8080))
+    return network, Place(scratch.fly, app, machine.id)
+
+
+@pytest.mark.standing("documented", source="docs networking/custom-private-networks")
+async def test_one_6pn_does_not_reach_another(scratch: Scratch, fly: Fly, peer: Place) -> None:
+    _, elsewhere = await _client_elsewhere(scratch)
+    worker = next(one for one in await fly.machines("sixpn-worker") if one.state == "started")
+    (flycast,) = await fly.ips("flycast-api")
+    there = next(one.private_ip for one in await fly.machines(elsewhere.app))
+    outcomes = await elsewhere.probe(
+        [
+            {"how": "http", "host": worker.private_ip, "port": 8080},
+            {"how": "http", "host": flycast.address, "port": 80},
+            {"how": "http", "host": "sixpn-worker.internal", "port": 8080},
+            {"how": "http", "host": "flycast-api.flycast", "port": 80},
+            {"how": "http", "host": there, "port": 8080},
+        ]
+    )
+    assert [outcome for outcome, _ in outcomes] == ["timeout", "timeout", "no address", "no address", "ok"]
+    ((back, _),) = await peer.probe([{"how": "http", "host": there, "port": 8080}])
+    assert back == "timeout"
+
+
+@pytest.mark.standing("documented", source="docs networking/flycast; seed, footnote [7]")
+async def test_a_flycast_ip_serves_the_network_it_was_allocated_on(scratch: Scratch, peer: Place) -> None:
+    network, elsewhere = await _client_elsewhere(scratch)
+    app = await scratch.app()
+    service = programs.service(8080, 80, "http")
+    await scratch.machine(app, programs.http_server("0.0.0.0"), services=[service])
+    ip = await scratch.fly.allocate_ip(app, "private_v6", network)
+    by_name = {"how": "http", "host": f"{app}.flycast", "port": 80}
+    by_address = {"how": "http", "host": ip.address, "port": 80}
+
+    async def reached() -> bool:
+        return [outcome for outcome, _ in await elsewhere.probe([by_name, by_address])] == ["ok", "ok"]
+
+    await eventually(reached)
+    own = await peer.probe([by_name, by_address])
+    assert [outcome for outcome, _ in own] == ["no address", "timeout"]
+
+
+@pytest.mark.standing("assumed", source="docs networking/custom-private-networks (per-IP rule)")
+async def test_a_second_flycast_ip_opens_the_own_network_too(scratch: Scratch, peer: Place) -> None:
+    network, elsewhere = await _client_elsewhere(scratch)
+    app = await scratch.app()
+    service = programs.service(8080, 80, "http")
+    await scratch.machine(app, programs.http_server("0.0.0.0"), services=[service])
+    for where in (network, "default"):
+        await scratch.fly.allocate_ip(app, "private_v6", where)
+    by_name = {"how": "http", "host": f"{app}.flycast", "port": 80}
+
+    async def both() -> bool:
+        return [(await place.probe([by_name]))[0][0] for place in (peer, elsewhere)] == ["ok", "ok"]
+
+    await eventually(both)

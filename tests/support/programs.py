@@ -1,0 +1,60 @@
+"""Servers for scratch Machines, as Python text: each binds as its caller says, right or wrong."""
+
+from __future__ import annotations
+
+_HTTP = """
+import http.server, socket
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.{family}
+    def server_bind(self):
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, {v6only})
+        socket.socket.bind(self.socket, self.server_address)
+        self.server_name, self.server_port = "scratch", {port}
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = {body!r}.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+    do_HEAD = do_GET
+host = {host!r}
+Server((host, {port}), Handler).serve_forever()
+"""
+_UDP = """
+import socket
+sock = socket.socket(socket.{family}, socket.SOCK_DGRAM)
+sock.bind(({host!r}, {port}))
+while True:
+    data, client = sock.recvfrom(2048)
+    open("/tmp/seen-{tag}", "w").write(client[0])
+    sock.sendto(client[0].encode() if data == b"who" else data, client)
+"""
+
+
+def http_server(host: str, port: int = 8080, *, v6only: bool = False, body: str = "scratch") -> str:
+    """An HTTP server bound to `host`: an address, or a name from the Machine's /etc/hosts."""
+    six = ":" in host or host == "fly-local-6pn"
+    family = "AF_INET6" if six else "AF_INET"
+    return _HTTP.format(family=family, v6only=int(v6only), port=port, host=host, body=body)
+
+
+def udp_server(host: str, port: int, tag: str = "") -> str:
+    """A UDP echo on `host` that answers `who` with the client's address, and notes it in /tmp/seen-TAG."""
+    six = ":" in host or host == "fly-local-6pn"
+    return _UDP.format(family="AF_INET6" if six else "AF_INET", host=host, port=port, tag=tag)
+
+
+def service(
+    internal_port: int, port: int, *handlers: str, protocol: str = "tcp", force_https: bool = False
+) -> dict[str, object]:
+    """One entry of a Machine's `services`, in the API's spelling."""
+    entry: dict[str, object] = {"port": port}
+    if handlers:
+        entry["handlers"] = list(handlers)
+    if force_https:
+        entry["force_https"] = True
+    return {"protocol": protocol, "internal_port": internal_port, "ports": [entry]}
