@@ -50,7 +50,11 @@ def copies(
     if len(found) > 1 and not into:
         each.at.error("a target that ends in / for several sources", written, "add the /")
     placed = [_place(path, target, into, directories) for path in found]
-    return [part for path, place in placed for part in _parts(path, place, files)]
+    try:
+        return [part for path, place in placed for part in _parts(path, place, files)]
+    except OSError as error:
+        each.at.error("directories that can be read", each.value, f"{error.filename}: {error.strerror}")
+        return []
 
 
 def _check_flags(each: Instruction, flags: list[str]) -> bool:
@@ -58,8 +62,8 @@ def _check_flags(each: Instruction, flags: list[str]) -> bool:
     for flag in flags:
         name, _, value = flag.partition("=")
         if name == "--from":
-            each.at.warn(
-                f"{each.name} --from={value} is not done, since RUN is not: what it brings must come from "
+            each.at.key(each.name).warn(
+                f"--from={value} is not done, since RUN is not: what it brings must come from "
                 "the Python environment that runs flyroutes"
             )
             return False

@@ -107,7 +107,7 @@ def read(path: Path, at: Where) -> str:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        at.error("a Dockerfile", str(path), f"cannot read it: {reason}; name one that exists")
+        at.error("a Dockerfile", path.name, f"cannot read {path}: {reason}; name one that exists")
         return ""
     if "\0" in text:
         at.error("text", "NUL", f"{path} is not a Dockerfile")
@@ -141,6 +141,8 @@ def _is_unicode(word: str) -> bool:
 
 
 def _check(instruction: Instruction) -> None:
+    if not instruction.value:
+        instruction.at.error("an instruction and its value", instruction.name, "complete the line")
     if instruction.name not in INSTRUCTIONS:
         close = get_close_matches(instruction.name, INSTRUCTIONS, n=1)
         guess = f"did you mean {close[0]}?" if close else "known: " + " ".join(INSTRUCTIONS)

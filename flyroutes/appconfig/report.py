@@ -50,7 +50,8 @@ class Where:
         shown = name if _BARE_KEY.fullmatch(name) else json.dumps(name)
         if not self.path:
             return replace(self, path=shown, top=True)
-        between = " " if self.path.endswith("]") or "#" in self.path.rpartition(" ")[2] else "."
+        after_header = self.path.endswith("]") or "#" in self.path.rpartition(" ")[2]
+        between = ": " if self.path.startswith("line ") else " " if after_header else "."
         return replace(self, path=f"{self.path}{between}{shown}", top=False)
 
     def named(self, name: str) -> Where:

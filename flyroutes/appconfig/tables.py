@@ -25,6 +25,9 @@ _RENAMED = {
 """Older spellings, and those of the Machines API, to the one in docs reference/configuration."""
 
 
+_EMPTY: tuple[Any, ...] = ([], {})
+
+
 class Table(dict[str, Any]):
     """The known keys of one table of the file, read; it remembers where it stands. None: unusable."""
 
@@ -111,7 +114,7 @@ def ignored(reader: Reader, *, unless: Any = None, why: str = "") -> Reader:
     """`reader`, with a warning that the local network does not honour the key; none for value `unless`."""
 
     def read(value: Any, at: Where) -> Any:
-        if value != unless:
+        if value != unless and value not in _EMPTY:
             at.header(value).warn("is not honoured on the local network" + (f": {why}" if why else ""))
         return reader(value, at)
 
@@ -122,7 +125,7 @@ def gap(reader: Reader, missing: str, *, unless: Any = None) -> Reader:
     """`reader`, reporting that the local network cannot do it and the app could not work without it."""
 
     def read(value: Any, at: Where) -> Any:
-        if value != unless:
+        if value != unless and value not in _EMPTY:
             at.header(value).gap(f"the local network {missing}")
         return reader(value, at)
 

@@ -28,7 +28,7 @@ def test_defaults_are_those_of_fly(read: Read) -> None:
     assert (config.app, config.primary_region, config.processes) == ("web", "", {"app": ()})
     assert (machine.kill_signal, machine.kill_timeout, machine.memory_mb) == ("SIGINT", 5.0, 256)
     assert machine.restart == Restart("on-failure", 10)
-    assert machine.services == machine.checks == machine.command == config.warnings == ()
+    assert [*machine.services, *machine.checks, *machine.command, *config.warnings] == []
     assert machine.metadata == {"fly_platform_version": "v2", "fly_process_group": "app"}
 
 

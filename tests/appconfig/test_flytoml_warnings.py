@@ -1,0 +1,128 @@
+"""What is not honoured is named: a warning where the app still works, EmulationGap where it could not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flyroutes.errors import EmulationGap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flyroutes.appconfig import AppConfig
+
+    Read = Callable[..., AppConfig]
+
+HTTP = "[http_service]\ninternal_port = 8080\n"
+GROUPS = '[processes]\nweb = "serve"\nwork = "work"\n'
+IGNORED = "is not honoured on the local network"
+
+# (with a warning, without one, what the warning says)
+WARNINGS: dict[str, tuple[str, str, str]] = {
+    "idle timeout": (
+        HTTP + "http_options = { idle_timeout = 600 }",
+        HTTP + "http_options = {}",
+        f"fly.toml: [http_service] http_options.idle_timeout {IGNORED}",
+    ),
+    "pristine responses": (
+        HTTP + "http_options = { response = { pristine = true } }",
+        HTTP + "http_options = { response = { pristine = false } }",
+        f"[http_service] http_options.response.pristine {IGNORED}",
+    ),
+    "TLS versions": (
+        HTTP + 'tls_options = { versions = ["TLSv1.3"] }',
+        HTTP + 'tls_options = { versions = ["TLSv1.2", "TLSv1.3"] }',
+        f"[http_service] tls_options.versions {IGNORED}",
+    ),
+    "statics": (
+        '[[statics]]\nguest_path = "/a"\nurl_prefix = "/a"',
+        "statics = []",
+        f"[[statics]] {IGNORED}: the app gets these requests",
+    ),
+    "one metrics section": ("[metrics]\nport = 9", "", f"[metrics] {IGNORED}"),
+    "release command": ('[deploy]\nrelease_command = "migrate"', "[deploy]", f"release_command {IGNORED}"),
+    "console command": ('console_command = "sh"', "", f"console_command {IGNORED}"),
+    "swap": ("swap_size_mb = 512", "", f"swap_size_mb {IGNORED}"),
+    "machine checks": (
+        HTTP + '[[http_service.machine_checks]]\ncommand = ["true"]',
+        HTTP,
+        "machine_checks is not honoured on the local network: it runs only while flyctl deploys",
+    ),
+    "suspend": (
+        HTTP + 'auto_stop_machines = "suspend"',
+        HTTP + 'auto_stop_machines = "stop"',
+        'auto_stop_machines = "suspend" stops the Machine',
+    ),
+    "stop without start": (
+        HTTP + 'auto_stop_machines = "stop"\nauto_start_machines = false',
+        HTTP + 'auto_stop_machines = "stop"\nauto_start_machines = true',
+        "[http_service] stops idle Machines and never starts one again",
+    ),
+    "hard limit under the default soft one": (
+        HTTP + "concurrency = { hard_limit = 10 }",
+        HTTP + "concurrency = { hard_limit = 20 }",
+        "hard_limit = 10 under the default soft_limit of 20",
+    ),
+    "a service check too often": (
+        HTTP + 'checks = [{ interval = "100ms" }]',
+        HTTP + 'checks = [{ interval = "1s" }]',
+        "checks #1 interval = 0.1 s is outside 1..60 s; the platform makes it 1 s",
+    ),
+    "a grace period too long": (
+        HTTP + 'checks = [{ grace_period = "2m" }]',
+        HTTP + 'checks = [{ grace_period = "0s" }]',
+        "the platform makes it 60 s",
+    ),
+    "a restart policy for some": (
+        GROUPS + '[[restart]]\npolicy = "always"',
+        GROUPS + '[[restart]]\npolicy = "always"\nprocesses = ["web", "work"]',
+        "flyctl applies it to web alone",
+    ),
+    "retries that count nothing": (
+        '[[restart]]\npolicy = "always"\nretries = 3',
+        '[[restart]]\npolicy = "on-failure"\nretries = 3',
+        "[[restart]] #1 retries has no effect",
+    ),
+}
+
+GAPS: dict[str, tuple[str, str, str]] = {
+    "volumes": (
+        '[mounts]\nsource = "d"\ndestination = "/d"',
+        "",
+        "[mounts]: the local network has no volumes",
+    ),
+    "several volumes": ('[[mounts]]\nsource = "d"', "", "[[mounts]]: the local network has no volumes"),
+    "HTTP/2 to the app": (
+        HTTP + "http_options = { h2_backend = true }",
+        HTTP + "http_options = { h2_backend = false }",
+        "http_options.h2_backend: the local network speaks only HTTP/1.1 to an app",
+    ),
+    "buildpacks": ('[build]\nbuilder = "x"', "[build]", "builds no images"),
+    "files": ('[[files]]\nguest_path = "/a"\nlocal_path = "a"', "", "COPY them in the Dockerfile"),
+    "containers": ('machine_config = "m.json"', "", "one container in a Machine"),
+    "Consul": ("[experimental]\nenable_consul = true", "[experimental]\nenable_consul = false", "no Consul"),
+    "a Dockerfile from afar": ('[build]\ndockerfile = "https://x/y"', "[build]", "fetches no Dockerfile"),
+}
+
+
+@pytest.mark.parametrize(("text", "quiet", "warning"), WARNINGS.values(), ids=WARNINGS)
+def test_warning(read: Read, text: str, quiet: str, warning: str) -> None:
+    (said,) = read(text).warnings
+    assert warning in said
+    assert read(quiet).warnings == ()
+
+
+@pytest.mark.parametrize(("text", "possible", "missing"), GAPS.values(), ids=GAPS)
+def test_gap(read: Read, text: str, possible: str, missing: str) -> None:
+    with pytest.raises(EmulationGap) as caught:
+        read(text)
+    assert missing in str(caught.value)
+    read(possible)
+
+
+def test_clamped_time_is_what_the_check_uses(read: Read) -> None:
+    config = read(HTTP + 'checks = [{ interval = "1ms", timeout = "90s", grace_period = "0s" }]')
+    (check,) = config.services["app"][0].checks
+    assert (check.interval, check.timeout, check.grace_period) == (1, 60, 0)
