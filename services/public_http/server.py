@@ -3,7 +3,7 @@
     python server.py
 
 This file decides how the server binds and in which order it starts; app.py holds what it answers, reach.py
-tries the routes, page.py draws them, serving.py keeps it alive, startup.py reads its configuration.
+tries the routes, page.py draws them, serving.py and connection.py keep it alive, startup.py configures it.
 """
 
 from __future__ import annotations

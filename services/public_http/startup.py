@@ -51,7 +51,7 @@ def number(env: Mapping[str, str], name: str, default: float, low: float, high: 
         value = float("nan")
     if low <= value <= high:  # false for nan, too
         return value
-    expected = f"a number from {low:g} to {high:g}"
+    expected = f"a number from {low:.12g} to {high:.12g}"
     raise ConfigError(f"{name}: expected {expected}, got {text!r}; unset it for {default:g}")
 
 

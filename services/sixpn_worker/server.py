@@ -3,7 +3,7 @@
     python server.py
 
 This file decides how the server binds and in which order it starts; app.py holds what it answers, serving.py
-keeps it alive, startup.py reads its configuration.
+and connection.py keep it alive, startup.py reads its configuration.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python server.py
 
-This file decides how the server binds and in which order it starts; datagrams.py and streams.py echo,
-limiter.py says who has had enough, startup.py reads the configuration.
+This file decides how the server binds and in which order it starts; echo.py echoes, limiter.py says who has
+had enough, startup.py reads the configuration.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from startup import (
+    BACKLOG,
     ConfigError,
     Limits,
     allow_open_files,
     bind,
     hold_signals,
-    listen,
     load_limits,
     log,
     number,
@@ -73,13 +73,12 @@ def load_config(env: Mapping[str, str]) -> Config:
 
 def bind_all(config: Config) -> tuple[socket.socket, list[socket.socket]]:
     """Return the listening TCP socket and the UDP sockets. Raises as `bind` does."""
-    port, sockets = config.port, list[socket.socket]()
-    for host in config.udp_hosts:
-        sockets.append(bind(host, port, socket.SOCK_DGRAM))
-        port = sockets[0].getsockname()[1]  # with PORT=0 the kernel chose one; the others take the same
-    listener = listen(config.tcp_host, port)  # last: whoever can connect finds the datagrams served as well
-    for sock in sockets:
-        log("listening", protocol="udp", address=sock.getsockname()[0], port=port)
+    listener = bind(config.tcp_host, config.port)
+    port = listener.getsockname()[1]  # with PORT=0 the kernel chose one; UDP takes the same
+    sockets = [bind(host, port, socket.SOCK_DGRAM) for host in config.udp_hosts]
+    listener.listen(BACKLOG)  # last: whoever can connect finds datagrams served as well
+    for protocol, sock in [("tcp", listener), *(("udp", sock) for sock in sockets)]:
+        log("listening", protocol=protocol, address=sock.getsockname()[0], port=port)
     return listener, sockets
 
 

@@ -106,6 +106,8 @@ class Server:
     process: trio.Process
     events: list[dict[str, Any]] = field(default_factory=list)
     stderr: bytes = b""
+    silent: bool = False
+    """Whether its stdout has ended."""
     _arrived: trio.Condition = field(default_factory=trio.Condition)
 
     @property
@@ -119,6 +121,7 @@ class Server:
         with trio.fail_after(PATIENCE):
             async with self._arrived:
                 while not (found := [event for event in self.events if event["event"] == name]):
+                    assert not self.silent, f"no {name!r} from a server that ended: {self.stderr.decode()}"
                     await self._arrived.wait()
         return found[0]
 
@@ -150,6 +153,9 @@ class Server:
                 self.events += [json.loads(line) for line in lines]
                 self._arrived.notify_all()
         assert not rest, f"the last log line has no end: {rest!r}"
+        async with self._arrived:
+            self.silent = True
+            self._arrived.notify_all()
 
     async def collect_stderr(self, stream: Any) -> None:
         async for chunk in stream:

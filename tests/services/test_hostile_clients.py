@@ -1,12 +1,13 @@
 """Clients that mean harm.
 
-Each harm is done to every HTTP server while a bystander is connected, and the lethal ones to a plain hypercorn
-too: that must die, or the test has lost its teeth.
+Each harm is done to every HTTP server while a bystander is connected, and the lethal ones to a plain
+hypercorn too: that must die, or the test has lost its teeth.
 """
 
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import Any
 
 import hpack
@@ -90,11 +91,9 @@ async def do_harm(server: Any, parts: list[bytes]) -> bytes:
             await attacker.send(part)
             while b"ok" not in answer and (chunk := await attacker.receive()):
                 answer += chunk
-        try:
+        with suppress(trio.BrokenResourceError):  # the server may have hung up by now, as it should
             await attacker.send(parts[-1])
             await attacker.stream.send_eof()
-        except trio.BrokenResourceError:
-            return answer  # the server has already hung up, as it should
         return answer + await attacker.rest()
 
 

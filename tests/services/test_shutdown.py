@@ -113,7 +113,7 @@ async def test_client_that_does_not_read(start: Any, trickle: bool) -> None:
         async def read_a_little() -> None:
             while True:
                 await client.stream.receive_some(1)
-                await trio.sleep(0.05)  # noqa: ASYNC110  # not a wait: a slow client is what is tested
+                await trio.sleep(0.05)  # not a wait: a slow client is what is tested
 
         if trickle:
             nursery.start_soon(read_a_little)

@@ -1,4 +1,4 @@
-"""Each server as something to copy: on its own, equal to its siblings where it says so, clear when misconfigured."""
+"""Each server as something to copy: alone, equal to its siblings where it says so, clear in its errors."""
 
 from __future__ import annotations
 
@@ -25,20 +25,18 @@ HEADINGS = [
 
 @pytest.mark.parametrize("name", SERVERS)
 async def test_copied_directory_runs(launch: Any, tmp_path: Path, name: str) -> None:
-    copy = shutil.copytree(ROOT / "services" / name, tmp_path / "app", ignore=shutil.ignore_patterns("__pycache__"))
+    copy = shutil.copytree(ROOT / "services" / name, tmp_path / "app")
     server = await launch([sys.executable, "server.py"], copy, {"BIND_HOST": "127.0.0.1", "PORT": "0"})
     assert (await server.event("listening"))["address"] == "127.0.0.1"
     if name != "udp_echo":
         assert (await server.request()).body == b"ok\n"
 
 
-@pytest.mark.parametrize(
-    ("file", "servers"),
-    [("startup.py", SERVERS), ("serving.py", SERVERS[:3]), ("connection.py", SERVERS[:3]), ("whoami.py", SERVERS[:3])],
-)
-def test_repeated_files_are_equal(file: str, servers: list[str]) -> None:
-    texts = {(ROOT / "services" / name / file).read_bytes() for name in servers}
-    assert len(texts) == 1
+@pytest.mark.parametrize("file", ["startup.py", "serving.py", "connection.py", "whoami.py"])
+def test_repeated_files_are_equal(file: str) -> None:
+    copies = [path.read_bytes() for path in (ROOT / "services").glob(f"*/{file}")]
+    assert len(copies) == (4 if file == "startup.py" else 3)
+    assert len(set(copies)) == 1
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -67,21 +65,21 @@ BAD = [
     ("any", "PORT", "", "PORT: expected a number from 0 to 65535, got ''"),
     ("any", "KILL_TIMEOUT", "301", "KILL_TIMEOUT: expected a number from 0.1 to 300, got '301'"),
     ("any", "MAX_CONNECTIONS", "0", "MAX_CONNECTIONS: expected a number from 1 to 100000, got '0'"),
-    ("any", "BIND_HOST", "no.such.invalid", "bind: expected a name or address that resolves here, got 'no.such"),
+    ("any", "BIND_HOST", "a.invalid", "bind: expected a name or address that resolves here, got 'a.invalid'"),
     ("any", "BIND_HOST", "192.0.2.1", "bind: expected 192.0.2.1 port 0 to be ours and free, got "),
-    ("flycast_api", "MAX_BODY", "0", "MAX_BODY: expected a number from 1 to 16777216, got '0'; unset it for 65536"),
+    ("flycast_api", "MAX_BODY", "0", "MAX_BODY: expected a number from 1 to 16777216, got '0'; unset"),
     ("sixpn_worker", "BIND_HOST", "unset", "got 'fly-local-6pn' ("),
     ("sixpn_worker", "JOBS", "many", "JOBS: expected a number from 1 to 1000, got 'many'; unset it for 2"),
     ("udp_echo", "BIND_HOST", "unset", "got 'fly-global-services' ("),
-    ("udp_echo", "RATE", "0", "RATE: expected a number from 0.01 to 1e+09, got '0'; unset it for 100"),
-    ("public_http", "FLYCAST_API", "api", "FLYCAST_API: expected host:port, got 'api'; unset it for flycast-api."),
+    ("udp_echo", "RATE", "0", "RATE: expected a number from 0.01 to 1000000000, got '0'; unset it for 100"),
+    ("public_http", "FLYCAST_API", "api", "FLYCAST_API: expected host:port, got 'api'; unset it for "),
     ("public_http", "UDP_ECHO", "x:0", "UDP_ECHO: expected host:port, got 'x:0'"),
-    ("public_http", "REACH_TOKEN", "hunter2", "REACH_TOKEN: expected 16 characters or more, got 7; fly secrets set"),
+    ("public_http", "REACH_TOKEN", "hunter2", "REACH_TOKEN: expected 16 characters or more, got 7; fly"),
 ]
 
 
 @pytest.mark.parametrize(("name", "variable", "value", "message"), BAD)
-async def test_bad_configuration_exits_2(start: Any, name: str, variable: str, value: str, message: str) -> None:
+async def test_bad_value_exits_2(start: Any, name: str, variable: str, value: str, message: str) -> None:
     for server_name in SERVERS if name == "any" else [name]:
         server = await start(server_name, wait=False, **{variable: value})
         assert await server.exit_code() == 2

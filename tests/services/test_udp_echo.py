@@ -10,8 +10,8 @@ import pytest
 import trio
 
 SOURCE_PORT_ZERO = """
-# Runs a command in a network of its own, if it may not open a raw socket in this one, beside a sender of one
-# datagram whose source port is 0, which ordinary sockets refuse to send.
+# Runs a command beside a sender of one datagram whose source port is 0, which ordinary sockets refuse to
+# send: in a network of its own if it may not open a raw socket in this one.
 import ctypes, fcntl, json, os, socket, struct, subprocess, sys
 
 def own_network():
@@ -35,7 +35,7 @@ port = json.loads(server.stdout.readline())["port"]
 json.loads(server.stdout.readline())
 raw.sendto(struct.pack("!HHHH", 0, port, 10, 0) + b"hi", ("127.0.0.1", port))
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-    client.settimeout(5)
+    client.settimeout(2)
     client.sendto(b"alive?", ("127.0.0.1", port))
     try:
         answer = client.recv(100).decode()
@@ -43,7 +43,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         answer = None
 server.terminate()
 counts = next((json.loads(line) for line in server.stdout if '"datagrams"' in line), None)
-print(json.dumps({"event": "listening", "answer": answer, "counts": counts, "exit": server.wait()}), flush=True)
+result = {"event": "listening", "answer": answer, "counts": counts, "exit": server.wait()}
+print(json.dumps(result), flush=True)
 """
 
 NAIVE = """
