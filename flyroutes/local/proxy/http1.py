@@ -50,9 +50,12 @@ class Http1Client:
             event = await self._next_event()
             self._scope.deadline = float("inf")
         self.started = False
-        if isinstance(event, h11.Request):
-            self.request = _request(event)
-        return isinstance(event, h11.Request)
+        if not isinstance(event, h11.Request):
+            return False
+        self.request = _request(event)
+        if not self.request.has_body:
+            self._parse()  # The end of the message, which h11 wants to be asked for.
+        return True
 
     async def proceed(self) -> None:
         """See `Client`."""
