@@ -16,13 +16,15 @@ import dns.rdatatype
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from flyroutes.platform.model import IPType, Service
 
 Route = Literal["public", "flycast", "6pn", "udp"]
 RETRY_EVERY = 0.02
 """Seconds between attempts while an app is still starting."""
+REPORT_EVERY = 3.0
+"""Seconds between words about what is still missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +76,35 @@ def _service_probes(app: str, service: Service, ips: set[IPType]) -> list[Probe]
     return probes
 
 
-async def run(probes: Iterable[Probe], deadline: float) -> list[Outcome]:
-    """Run all probes at once, each until it passes or `deadline` seconds are over."""
+async def run(
+    probes: Iterable[Probe], deadline: float, say_waiting: Callable[[list[Outcome]], None]
+) -> list[Outcome]:
+    """Run all probes at once, each until it passes or `deadline` seconds are over.
+
+    `say_waiting` hears every few seconds of those that have not passed yet.
+    """
     outcomes: dict[Probe, Outcome] = {}
     planned = list(probes)
+    give_up = trio.current_time() + deadline
 
     async def keep_trying(probe: Probe) -> None:
-        give_up = trio.current_time() + deadline
         while True:
             outcomes[probe] = await _attempt(probe, give_up - trio.current_time())
             if outcomes[probe].ok or trio.current_time() + RETRY_EVERY >= give_up:
                 return
             await trio.sleep(RETRY_EVERY)
 
-    async with trio.open_nursery() as nursery:
-        for probe in planned:
-            nursery.start_soon(keep_trying, probe)
+    async def report() -> None:
+        while True:
+            await trio.sleep(REPORT_EVERY)
+            say_waiting([one for one in outcomes.values() if not one.ok])
+
+    async with trio.open_nursery() as reporting:
+        reporting.start_soon(report)
+        async with trio.open_nursery() as nursery:
+            for probe in planned:
+                nursery.start_soon(keep_trying, probe)
+        reporting.cancel_scope.cancel()
     return [outcomes[probe] for probe in planned]
 
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from flyroutes import session
+from flyroutes import checking, session
 from flyroutes.errors import HostError
 from flyroutes.local import channel, init
 from flyroutes.local.launch import World
@@ -24,13 +24,16 @@ def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[
         return _wait(session.start_program(door, command))
     apps = session.read_apps(files or default_files())
     with World(session.settings(apps, {})) as world:
-        door = world.wait_ready(_show_warning)
+        door = world.wait_ready(_note_warning)
+        for outcome in checking.look(door, apps):
+            if not outcome.ok:
+                print(f"flyroutes: {outcome.probe.target} does not work: {outcome.answer}", file=sys.stderr)
         return _wait_in(world, session.start_program(door, command))
 
 
-def _show_warning(log: dict[str, Any]) -> None:
+def _note_warning(log: dict[str, Any]) -> None:
     if log.get("level") == "warning":
-        print(f"flyroutes: {log.get('app', '')}: {log['message']}", file=sys.stderr)
+        print(f"flyroutes: {log['message']}", file=sys.stderr)
 
 
 def _wait(pid: int) -> int:

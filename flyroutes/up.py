@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import trio
-
-from flyroutes import reach, session
+from flyroutes import checking, session
 from flyroutes.errors import ConfigError, HostError
-from flyroutes.local import channel, inside
-from flyroutes.local.boot import ip_types
+from flyroutes.local import channel
 from flyroutes.local.launch import Door, World
 
 if TYPE_CHECKING:
@@ -23,9 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flyroutes.appconfig import AppConfig
-
-PATIENCE = 20.0
-"""Seconds after which a route that has not passed is shown as failed."""
 
 
 def up(files: Sequence[Path], port: int) -> int:
@@ -39,7 +32,7 @@ def up(files: Sequence[Path], port: int) -> int:
         with World(session.settings(apps, published)) as world:
             door = world.wait_ready(_show_log)
             _say(f"network ready after {time.perf_counter() - began:.2f} s; checking the routes")
-            _check(door, apps)
+            print(f"\n{checking.table(checking.look(door, apps))}\n")
             _say(f"all checks done after {time.perf_counter() - began:.2f} s")
             for app, sock in published.items():
                 _say(f"{app}: http://127.0.0.1:{sock.getsockname()[1]}/")
@@ -79,43 +72,6 @@ def _listen(port: int) -> socket.socket:
         ) from error
     sock.listen(1024)
     return sock
-
-
-def _check(door: Door, apps: Sequence[AppConfig]) -> None:
-    """Run the probes from where a WireGuard peer sits, in a fork of this process, and print the table."""
-
-    def main() -> None:
-        outcomes = trio.run(reach.run, probes(apps), PATIENCE)
-        print(table(outcomes), flush=True)
-
-    sys.stdout.flush()
-    pid = inside.fork_inside(door.namespaces, (0, 1, 2), main)
-    os.waitpid(pid, 0)
-
-
-def probes(apps: Sequence[AppConfig]) -> list[reach.Probe]:
-    """The checks for these apps, in their order."""
-    planned = []
-    for app in apps:
-        services = [service for group in app.services.values() for service in group]
-        port = app.env.get("PORT", "")
-        planned += reach.plan(app.app, services, ip_types(services), int(port) if port.isdigit() else None)
-    return planned
-
-
-def table(outcomes: Sequence[reach.Outcome]) -> str:
-    """The outcomes as aligned text, one line per route."""
-    rows = [("ROUTE", "APP", "FROM", "TARGET", "RESULT", "MS")]
-    for one in outcomes:
-        result = f"ok: {one.answer}" if one.ok else f"FAILED: {one.answer}"
-        rows.append(
-            (one.probe.route, one.probe.app, "laptop", one.probe.target, result, f"{one.seconds * 1000:.1f}")
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-    return "\n" + "\n".join(lines) + "\n"
 
 
 def _follow(world: World, listener: socket.socket, door: Door) -> int:

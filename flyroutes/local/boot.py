@@ -29,19 +29,25 @@ def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
     return ("private_v6",) if everything else ()
 
 
-async def deploy(control: Control, config: AppConfig, log: Log) -> None:
+async def deploy(control: Control, config: AppConfig) -> None:
     """Create the app, its IPs, and one Machine per process group."""
     await control.create_app(config.app)
     services = [service for group in config.services.values() for service in group]
     for kind in ip_types(services):
         await control.allocate_ip(config.app, kind)
-    for warning in (*config.warnings, *check_ips(config, control.app(config.app).ips)):
-        log("deploy", warning, app=config.app, level="warning")
     for group in config.processes:
         await control.create_machine(config.app, config.machine_config(group), region=config.primary_region)
 
 
 async def deploy_all(control: Control, configs: Sequence[AppConfig], log: Log) -> None:
-    """Deploy the apps in the given order; starting a Machine does not wait for its app to be ready."""
+    """Deploy the apps in the given order; starting a Machine does not wait for its app to be ready.
+
+    What is not honoured is told once, however many files it stands in.
+    """
+    warnings: dict[str, list[str]] = {}
     for config in configs:
-        await deploy(control, config, log)
+        await deploy(control, config)
+        for warning in (*config.warnings, *check_ips(config, control.app(config.app).ips)):
+            warnings.setdefault(warning, []).append(config.app)
+    for warning, apps in warnings.items():
+        log("deploy", f"{warning} ({', '.join(apps)})", level="warning")

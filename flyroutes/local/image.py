@@ -5,8 +5,8 @@ RUN lines are not executed; packages come from the Python environment that runs 
 
 from __future__ import annotations
 
-import os
 import shutil
+import sys
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -16,13 +16,19 @@ from flyroutes.local.kernel import root
 if TYPE_CHECKING:
     from flyroutes.platform.model import Image
 
+_SHARED = frozenset(
+    "bin boot dev etc home lib lib32 lib64 opt proc root run sbin sys tmp usr var .flyroutes".split()
+)
+"""Top-level directories of the host that a Machine needs, or that are its own already."""
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "node_modules")
 
 
 def unpack(image: Image) -> dict[str, str]:
     """Copy the image's files once, as a build does; returns directory -> place to show it at."""
     files = root.image_directory(image.ref.replace("/", "_"))
-    mounts = {mount_point(target) for target in [image.workdir, *(target for _, target in image.copies)]} - {"/"}
+    mounts = {mount_point(target) for target in [image.workdir, *(target for _, target in image.copies)]} - {
+        "/"
+    }
     if not any(files.iterdir()):
         for source, target in image.copies:
             _copy(Path(source), files / target.lstrip("/"))
@@ -42,12 +48,16 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def mount_point(target: str) -> str:
-    """Where to show the directory that holds `target`: a top-level one that the host does not have.
+    """The top-level directory at which to show what lies at `target`; it hides one of that name on the host.
 
-    Raises EmulationGap for files among the host's own, which a Machine shares.
+    Raises EmulationGap where hiding would take away the host's programs, which a Machine shares.
     """
-    top = f"/{PurePosixPath(target).parts[1]}" if target != "/" else "/"
-    if top == "/" or not os.path.ismount(top):
+    parts = PurePosixPath(target).parts
+    if len(parts) < 2:
+        return "/"
+    top = f"/{parts[1]}"
+    needed = (sys.prefix, sys.base_prefix)
+    if parts[1] not in _SHARED and not any(Path(path).is_relative_to(top) for path in needed):
         return top
     if target.startswith("/usr/src/"):
         return "/usr/src"

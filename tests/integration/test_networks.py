@@ -20,7 +20,13 @@ async def _client_elsewhere(scratch: Scratch) -> tuple[str, Place]:
     network = f"other-{secrets.token_hex(3)}"
     app = await scratch.app(network)
     machine = await scratch.machine(app, programs.http_server("::", 8080))
-    return network, Place(scratch.fly, app, machine.id)
+    place = Place(scratch.fly, app, machine.id)
+
+    async def up() -> bool:
+        return (await place.probe([{"how": "http", "host": machine.private_ip, "port": 8080}]))[0][0] == "ok"
+
+    await eventually(up)
+    return network, place
 
 
 @pytest.mark.standing("documented", source="docs networking/custom-private-networks")
