@@ -90,7 +90,7 @@ class Connection(TCPServer):
         room = self.config.room
         if room.connections >= room.limits.max_connections:
             return await self._refuse()
-        self.idle_task = Deadline(room)
+        self.idle_task, self.reading = Deadline(room), trio.CancelScope()
         room.connections += 1
         try:
             await self._run_until_deadline()
@@ -115,13 +115,22 @@ class Connection(TCPServer):
         except trio.BrokenResourceError as error:
             log("connection_failed", errors=[repr(error)])
 
+    async def _read_data(self) -> None:
+        # When a connection is closed after an answer and the next request has already been read, hypercorn's
+        # reader waits for its turn to handle it, which never comes.
+        with self.reading:
+            await super()._read_data()
+
     async def protocol_send(self, event: Event) -> None:
         """Send `event`, giving up when the connection's deadline or the server's end comes.
 
         hypercorn shields this send from both: a client that does not read its answer would keep the process.
         """
         if not isinstance(event, RawData):
-            return await super().protocol_send(event)
+            await super().protocol_send(event)
+            if isinstance(event, Closed):
+                self.reading.cancel()
+            return
         try:
             async with self.send_lock:
                 await self.stream.send_all(event.data)

@@ -64,6 +64,18 @@ async def refusal(server: Any) -> None:
                 return
 
 
+async def test_request_behind_the_last_does_not_hold_up(start: Any) -> None:
+    server = await start("flycast_api", KILL_TIMEOUT="60")
+    async with await server.connect() as client:
+        await client.send(post("/echo", 2, "expect: 100-continue\r\n"))
+        await client.reply()
+        server.signal(signal.SIGTERM)
+        await server.event("stopping")
+        await client.send(b"hi" + post("/echo", 0))
+        assert (await client.rest()).count(b"HTTP/1.1 200") == 1
+        assert await server.exit_code(5) == 0
+
+
 async def test_no_connections_while_leaving(start: Any) -> None:
     server = await start("flycast_api")
     async with await server.connect() as client:
