@@ -110,5 +110,5 @@ def _regex(pattern: str) -> str:
 
 def _translate(token: str) -> str:
     if len(token) > 1 and token.startswith("["):
-        return re.sub(r"(?<!\\)[\[&~|]", r"\\\g<0>", token)
+        return "[" + re.sub(r"(?<!\\)[\[&~|]", r"\\\g<0>", token[1:])
     return _WILD.get(token, re.escape(token[-1]))

@@ -174,6 +174,18 @@ def test_dockerfile_without_a_start(context: Path, text: str, part: str) -> None
     assert part in str(caught.value)
 
 
+def test_lines_that_belong_to_no_instruction(context: Path) -> None:
+    with pytest.raises(ConfigError, match=r"line 3: expected an instruction and its value, got \"CMD x"):
+        build(context, "FROM scratch\nRUN x\nCMD x \\")
+    with pytest.raises(ConfigError, match="Dockerfile is not a Dockerfile"):
+        build(context, "FROM scratch\0")
+
+
+def test_instruction_that_is_not_honoured_is_named(context: Path) -> None:
+    (warning,) = build(context, "FROM scratch\nHEALTHCHECK NONE\nLABEL a=b" + END).warnings
+    assert warning.endswith("Dockerfile: line 2: HEALTHCHECK is not honoured on the local network")
+
+
 def test_dockerfile_that_is_not_there(context: Path) -> None:
     with pytest.raises(ConfigError, match=r"\[build\] dockerfile: expected a Dockerfile, got \"none\""):
         build(context, f"FROM scratch{END}", '[build]\ndockerfile = "none"')
@@ -181,7 +193,7 @@ def test_dockerfile_that_is_not_there(context: Path) -> None:
 
 def test_ignored_files_are_not_copied(context: Path) -> None:
     """On Fly they are not in the build, so a COPY that names one fails."""
-    (context / ".dockerignore").write_text("# why\n**/*.txt\nlib/*.py\n!lib/c.py\nb.*\n")
+    (context / ".dockerignore").write_text("# why\n**/*.txt\nlib/*.py\n!lib/c.py\n[b-d].p?\n")
     copies = build(context, "FROM scratch\nCOPY lib /app/\nCOPY *.py /app/" + END).image.copies
     assert [(source.removeprefix(str(context)), target) for source, target in copies] == [
         ("/lib/c.py", "/app/c.py"),
@@ -199,6 +211,14 @@ def test_ignore_file_may_have_another_name(context: Path) -> None:
     with pytest.raises(ConfigError, match=r'leaves in, got "lib/c.py"'):
         build(context, "FROM scratch\nCOPY lib/c.py /app/" + END, toml)
     assert len(build(context, "FROM scratch\nCOPY a.py /app/" + END, toml).image.copies) == 1
+
+
+def test_ignore_file_that_cannot_be_read(context: Path) -> None:
+    (context / ".dockerignore").write_text("ok\n[z-a]\n")
+    with pytest.raises(ConfigError, match=r"\.dockerignore: line 2: expected a pattern, got \"\[z-a\]"):
+        build(context, "FROM scratch" + END)
+    with pytest.raises(ConfigError, match=r"\[build\] ignorefile: expected an ignore file"):
+        build(context, "FROM scratch" + END, '[build]\nignorefile = "none"')
 
 
 def test_fly_toml_is_left_out_unless_an_ignore_file_says_otherwise(context: Path) -> None:

@@ -244,6 +244,25 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         '[processes]\na_b = "x"',
         ('[processes] "a b"', "DNS label"),
     ),
+    "a variable without a name": ('[env]\n"" = "x"', '[env]\nX = ""', ("a variable name", "not be empty")),
+    "a check with an odd method": (
+        CHECK + 'port = 80\nmethod = "GET /"',
+        CHECK + 'port = 80\nmethod = "get"',
+        ("[checks.up] method", "HTTP method"),
+    ),
+    "a check with an odd header": (
+        CHECK + 'port = 80\nheaders = { "A B" = "c" }',
+        CHECK + 'port = 80\nheaders = { A-B = "c" }',
+        ('[checks.up] headers."A B"', "a header name"),
+    ),
+    "a text where a table belongs": ('build = "x"', "[build]", ("build: expected a table", '"x"')),
+    "a text where tables belong": ('vm = "x"', "vm = []", ("vm: expected tables", "square brackets")),
+    "a text where named tables belong": ('checks = "x"', "checks = {}", ("write [checks.NAME]",)),
+    "a text where a number belongs": (
+        '[deploy]\nmax_unavailable = "x"',
+        "[deploy]\nmax_unavailable = 0.3",
+        ("[deploy] max_unavailable: expected a number",),
+    ),
     "an unknown restart policy": (
         '[[restart]]\npolicy = "on-fail"',
         '[[restart]]\npolicy = "on-failure"',
@@ -325,6 +344,14 @@ def test_syntax_error_has_line_and_column(read: Read, text: str, place: str) -> 
     with pytest.raises(ConfigError, match="not valid TOML") as caught:
         read(text)
     assert f"fly.toml{place}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["My_App", "-a", "a.b", "", "a" * 64])
+def test_name_that_is_no_dns_label(tmp_path: Path, name: str) -> None:
+    (tmp_path / "fly.toml").write_text('[processes]\napp = "true"')
+    with pytest.raises(ConfigError, match="app: expected lower-case letters, digits and inner dashes"):
+        load(tmp_path, context=tmp_path, default_app=name)
+    assert load(tmp_path, context=tmp_path, default_app="a" * 63)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
