@@ -44,6 +44,8 @@ class Ignored:
 
     context: Path
     patterns: tuple[Pattern, ...]
+    written: bool
+    """There is such a file, so that directories are worth splitting up, which fly.toml alone is not."""
 
     def __contains__(self, path: str | Path) -> bool:
         relative = os.path.relpath(path, self.context)
@@ -56,7 +58,7 @@ class Ignored:
     def rest(self, directory: str, target: str) -> list[tuple[str, str]]:
         """`directory` to `target`, split up where needed to leave out what is ignored."""
         relative = os.path.relpath(directory, self.context)
-        if not any(each.reaches_into(relative) for each in self.patterns):
+        if not self.written or not any(each.reaches_into(relative) for each in self.patterns):
             return [(directory, target)]
         whole, parts = True, []
         for path, place in _children(directory, target):
@@ -82,13 +84,14 @@ def read(context: Path, named: Path | None, dockerfile: str, at: Where) -> Ignor
     """The ignore file `named` in `[build]`, else `.dockerignore`. The build files themselves are kept."""
     path = named or context / ".dockerignore"
     text = _DEFAULT
-    if named or path.exists():
+    written = named is not None or path.exists()
+    if written:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             at.error("an ignore file", str(path), f"cannot read it: {error}")
     lines = [*text.splitlines(), "!.dockerignore", f"!{dockerfile}"]
-    return Ignored(context, tuple(_patterns(lines, at.elsewhere(str(path)))))
+    return Ignored(context, tuple(_patterns(lines, at.elsewhere(str(path)))), written)
 
 
 def _patterns(lines: list[str], at: Where) -> Iterator[Pattern]:
@@ -110,5 +113,6 @@ def _regex(pattern: str) -> str:
 
 def _translate(token: str) -> str:
     if len(token) > 1 and token.startswith("["):
-        return "[" + re.sub(r"(?<!\\)[\[&~|]", r"\\\g<0>", token[1:])
+        # In a class, Python's re keeps these for set operations to come; Go's patterns do not have them.
+        return "[" + re.sub(r"(?<!\\)[\[&~|]|(?<=-)-", r"\\\g<0>", token[1:])
     return _WILD.get(token, re.escape(token[-1]))
