@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import h11
 import hypercorn.trio.run
 import trio
 from hypercorn.config import Config
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    import h11
     from hypercorn.events import Event
     from hypercorn.typing import TaskGroup
     from startup import Limits
@@ -137,7 +137,8 @@ class Connection(TCPServer):
         except trio.Cancelled:
             self.idle_task.scope.cancel()  # half a message may be out: nothing can follow it here
             raise
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+            # Gone, or (busy) just being closed by the reader, which has met something it cannot read.
             await self.protocol.handle(Closed())
 
 
@@ -147,9 +148,14 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[str]:
 
 
 async def _stay_on_http1(self: H11Protocol, event: h11.Request) -> None:
-    """Ignore invitations to HTTP/2. Fly Proxy speaks HTTP/1.1 to an app unless `h2_backend` asks for more,
-    and over cleartext HTTP/2 a few bytes make hypercorn raise.
-    Source: https://fly.io/docs/networking/services/"""
+    """Ignore invitations to HTTP/2, and end connections that insist: over it a few bytes make hypercorn raise.
+
+    Fly Proxy speaks HTTP/1.1 to an app unless `h2_backend` asks for more.
+    Source: https://fly.io/docs/networking/services/
+    """
+    if event.http_version > b"1.1":
+        await self._send_error_response(505)  # RFC 9110, section 15.6.6
+        raise h11.RemoteProtocolError(f"expected HTTP/1.0 or 1.1, got {event.http_version.decode()}")
 
 
 def install() -> None:

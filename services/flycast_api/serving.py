@@ -23,19 +23,8 @@ if TYPE_CHECKING:
 
     from hypercorn.typing import ASGIFramework
     from starlette.routing import Route
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp
     from startup import Limits
-
-
-def only_http1(app: ASGIApp) -> ASGIApp:
-    """Wrap `app` to answer 505 to requests that claim another version (RFC 9110, section 15.6.6)."""
-
-    async def gate(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["http_version"] not in ("1.0", "1.1"):
-            return await Response(status_code=505, headers={"connection": "close"})(scope, receive, send)
-        await app(scope, receive, send)
-
-    return gate
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
@@ -105,7 +94,7 @@ async def serve(app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop_on_signal, room, stop, nursery.cancel_scope)
         config = configure(listener, room)
-        asgi = cast("ASGIFramework", only_http1(app))  # the same ASGI, typed more loosely by starlette
+        asgi = cast("ASGIFramework", app)  # the same ASGI, typed more loosely by starlette
         await hypercorn.trio.serve(asgi, config, shutdown_trigger=stop.wait, mode="asgi")
         nursery.cancel_scope.cancel()
     hold_signals()

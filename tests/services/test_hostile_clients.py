@@ -68,19 +68,23 @@ LETHAL = {
 }
 """What to send, answers being read between the parts. Each ends a process that runs hypercorn as it comes."""
 
-HARMLESS_BUT_RUDE = {
-    "host not UTF-8": [b"GET /healthz HTTP/1.1\r\nhost: \xff\xfe\r\n\r\n"],
-    "h2c upgrade": [
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
-        b"http2-settings: AAMAAABkAAQAAP__\r\n\r\n"
-    ],
-    "websocket upgrade": [upgrade(b"x: y")],
-    "no http at all": [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256))],
-    "path not ASCII": [b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n"],
-    "two lengths": [b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"],
-    "length not a number": [b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n"],
-    "chunk size not hexadecimal": [b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"],
+RUDE = {
+    "host not UTF-8": ([b"GET /healthz HTTP/1.1\r\nhost: \xff\xfe\r\n\r\n"], 200),
+    "h2c upgrade": (
+        [
+            b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
+            b"http2-settings: AAMAAABkAAQAAP__\r\n\r\n"
+        ],
+        200,
+    ),
+    "websocket upgrade": ([upgrade(b"x: y")], 403),
+    "no http at all": ([b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256))], 400),
+    "path not ASCII": ([b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n"], 400),
+    "two lengths": ([b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n"], 400),
+    "length below zero": ([b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n"], 400),
+    "no host": ([b"GET / HTTP/1.1\r\n\r\n"], 400),
 }
+"""What to send, and the status that answers it."""
 
 
 async def do_harm(server: Any, parts: list[bytes]) -> bytes:
@@ -106,15 +110,25 @@ async def test_naive_server_dies(start_script: Any, parts: list[bytes]) -> None:
     assert b"Traceback" in naive.stderr or b"Exception Group" in naive.stderr
 
 
-@pytest.mark.parametrize("case", [*LETHAL, *HARMLESS_BUT_RUDE])
+@pytest.mark.parametrize("parts", LETHAL.values(), ids=LETHAL)
 @pytest.mark.parametrize("name", HTTP_SERVERS)
-async def test_server_lives_on(start: Any, name: str, case: str) -> None:
+async def test_server_lives_on(start: Any, name: str, parts: list[bytes]) -> None:
     server = await start(name)
     async with await server.connect() as bystander:
         assert (await bystander.request()).status == 200
-        await do_harm(server, (LETHAL | HARMLESS_BUT_RUDE)[case])
+        await do_harm(server, parts)
         assert (await bystander.request()).status == 200
         assert (await server.request()).status == 200
+    assert server.stderr == b""
+
+
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_rudeness_gets_an_answer(start: Any, name: str) -> None:
+    server = await start(name)
+    async with await server.connect() as bystander:
+        for case, (parts, status) in RUDE.items():
+            assert (await do_harm(server, parts)).startswith(b"HTTP/1.1 %d" % status), case
+            assert (await bystander.request()).status == 200, case
     assert server.stderr == b""
 
 
@@ -122,7 +136,7 @@ async def test_server_lives_on(start: Any, name: str, case: str) -> None:
 async def test_http2_is_refused(start: Any, name: str) -> None:
     server = await start(name)
     assert (await do_harm(server, [http2()])).startswith(b"HTTP/1.1 505")
-    answer = await do_harm(server, HARMLESS_BUT_RUDE["h2c upgrade"])
+    answer = await do_harm(server, HARMLESS_BUT_RUDE["h2c upgrade"][0])
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"101" not in answer.partition(b"\r\n")[0]
 
