@@ -1,0 +1,23 @@
+"""The proxy's tests share one fixture; what it is made of is in tests/support/fly_proxy.py."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from fly_proxy import ADDRESS, World, free_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """A proxy that runs, for an app `web` at `world.address`:`world.port`."""
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            world = World(nursery, port=free_port(ADDRESS))
+            await nursery.start(world.proxy.run)
+            yield world
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,101 @@
+"""A Machine can send from its own addresses alone, even with every privilege in its namespaces."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from command import COMMAND, descendants
+from flyroutes.local import inside
+from flyroutes.local.kernel.namespaces import open_namespaces
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+IPV6_TRANSPARENT = 75
+"""Lets a privileged socket bind any address: linux/in6.h."""
+PORT = 7000
+
+
+@pytest.fixture
+async def machines(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
+    """Process 1 of the two Machines of a network of our own."""
+    processes = 'one = "sleep 601"\ntwo = "sleep 602"\n'
+    (tmp_path / "fly.toml").write_text(f'app = "forge"\nprimary_region = "iad"\n[processes]\n{processes}')
+    command = [*COMMAND, "run", "fly.toml", "--", "sh", "-c", "echo ready; sleep 600"]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=tmp_path)
+    assert process.stdout is not None
+    with trio.fail_after(30):
+        assert await process.stdout.receive_some() == b"ready\n"
+    init_of = {Path(f"/proc/{pid}/cmdline").read_text(): _parent(pid) for pid in descendants(process.pid)}
+    yield init_of["sleep\x00601\x00"], init_of["sleep\x00602\x00"]
+    process.kill()
+    await process.wait()
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _in_machine(pid: int, main: Callable[[], None], stdout: int) -> int:
+    """Run `main` in the Machine's namespaces with all capabilities: no program of it is asked."""
+    namespaces = open_namespaces(pid, ("user", "mnt", "net", "uts", "pid"))
+    try:
+        return inside.fork_inside(namespaces, (0, stdout, 2), main)
+    finally:
+        for fd in namespaces.values():
+            os.close(fd)
+
+
+def _address(pid: int) -> str:
+    """The 6PN address in the network namespace of process `pid`."""
+    line = next(one for one in Path(f"/proc/{pid}/net/if_inet6").read_text().splitlines() if one.startswith("fdaa"))
+    digits = line.split()[0]
+    return ":".join(digits[at : at + 4] for at in range(0, 32, 4))
+
+
+def _send(source: str | None, target: str, text: bytes) -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        if source:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+            sock.bind((source, 0))
+        sock.sendto(text, (target, PORT))
+
+
+async def test_only_own_sources_arrive(machines: tuple[int, int]) -> None:
+    one, two = machines
+    target = _address(two)
+    own_112 = _address(one).rpartition(":")[0] + ":abcd"
+    neighbour = _address(two).rpartition(":")[0] + ":abcd"
+    forged = [neighbour, "fdaa:0:99:a7b::2", "2001:db8:c::9", "fdaa:0:18::3"]
+    heard, tell = os.pipe()
+
+    def receive() -> None:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::", PORT))
+            os.write(1, b"listening\n")
+            data = b""
+            while data != b"last":
+                data = sock.recv(100)
+                os.write(1, data + b"\n")
+
+    def send() -> None:
+        for source in forged:
+            _send(source, target, b"forged")
+        _send(own_112, target, b"own /112")
+        _send(None, target, b"last")
+
+    receiver = _in_machine(two, receive, tell)
+    os.close(tell)
+    assert os.read(heard, 100) == b"listening\n"
+    sender = _in_machine(one, send, 1)
+    with os.fdopen(heard) as lines:
+        assert lines.read().splitlines() == ["own /112", "last"]
+    for pid in (receiver, sender):
+        assert os.waitpid(pid, 0)[1] == 0

@@ -1,0 +1,100 @@
+"""`flyroutes up` as its user sees it: the table, the page, `run` from a second terminal, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from command import COMMAND, ROOT, alive, descendants, flyroutes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Up:
+    """A running `flyroutes up` and what it has printed so far."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self.process = process
+        self.printed = ""
+
+    async def until(self, text: str) -> None:
+        """Read on until `text` has been printed."""
+        assert self.process.stdout is not None
+        with trio.fail_after(40):
+            while text not in self.printed:
+                chunk = await self.process.stdout.receive_some()
+                assert chunk, f"ended without {text!r}:\n{self.printed}"
+                self.printed += chunk.decode()
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Up]:
+    """The four apps, up, with the page on a free port."""
+    command = [*COMMAND, "up", "--port", str(_free_port())]
+    process = await trio.lowlevel.open_process(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT
+    )
+    running = Up(process)
+    await running.until("logs follow")
+    yield running
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+async def test_table_page_second_terminal_and_ctrl_c(up: Up) -> None:
+    table = up.printed[up.printed.index("ROUTE") :].split("\n\n")[0].splitlines()[1:]
+    assert len(table) == 5, up.printed
+    assert all(" ok: " in line for line in table), up.printed
+
+    url = re.search(r"public-http: (http://127\.0\.0\.1:\d+/)", up.printed)
+    assert url is not None
+    with urllib.request.urlopen(url[1], timeout=10) as page:
+        assert (page.status, "html" in page.headers["content-type"]) == (200, True)
+        text = page.read().decode()
+    assert all(word in text.lower() for word in ("flycast", "6pn", "udp"))
+
+    joined = await flyroutes("run", "--", "dig", "+short", "txt", "_apps.internal")
+    assert set(joined.stdout.strip().strip('"').split(",")) == {
+        "public-http", "flycast-api", "sixpn-worker", "udp-echo",
+    }  # fmt: skip
+
+    second = await flyroutes("up", "--port", str(_free_port()))
+    assert (second.returncode, "up already" in second.stderr) == (1, True), second
+
+    below = descendants(up.process.pid)
+    os.kill(up.process.pid, signal.SIGINT)
+    with trio.fail_after(5):
+        assert await up.process.wait() == 0
+        while alive(below):
+            await trio.sleep(0.01)
+
+
+async def test_a_taken_port_is_named(up: Up) -> None:
+    port = re.search(r"127\.0\.0\.1:(\d+)/", up.printed)
+    assert port is not None
+    done = await flyroutes("up", "fly/public_http.toml", "--port", port[1])
+    assert (done.returncode, port[1] in done.stderr, "--port" in done.stderr) == (2, True, True), done
+
+
+async def test_the_end_of_the_network_ends_up(up: Up) -> None:
+    holder = next(pid for pid in descendants(up.process.pid) if os.getsid(pid) == pid)
+    os.kill(holder, signal.SIGKILL)
+    with trio.fail_after(5):
+        assert await up.process.wait() == 1
+    await up.until("ended by itself")
