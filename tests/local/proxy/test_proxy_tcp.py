@@ -1,0 +1,122 @@
+"""Services without the `http` handler: bytes, half-closes and the PROXY protocol."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from fly_proxy import ADDRESS, free_port, read_all, whoami
+
+if TYPE_CHECKING:
+    from fly_proxy import World
+
+
+async def sum_up(stream: trio.SocketStream) -> None:
+    """An app that answers only when its client has said all."""
+    await stream.send_all(b"%d bytes" % len(await read_all(stream)))
+
+
+async def test_half_close_goes_through(world: World) -> None:
+    await world.publish(sum_up, handlers=())
+    stream = await world.connect()
+    async with stream:
+        await stream.send_all(b"x" * 1000)
+        await stream.send_eof()
+        assert await read_all(stream) == b"1000 bytes"
+
+
+async def test_half_close_of_the_app_goes_through(world: World) -> None:
+    received = trio.Event()
+
+    async def greet(stream: trio.SocketStream) -> None:
+        await stream.send_all(b"hello")
+        await stream.send_eof()
+        assert await read_all(stream) == b"and goodbye"
+        received.set()
+
+    await world.publish(greet, handlers=())
+    stream = await world.connect()
+    async with stream:
+        assert await read_all(stream) == b"hello"
+        await stream.send_all(b"and goodbye")
+        await stream.send_eof()
+        await received.wait()
+
+
+async def test_connection_counts_as_load_while_it_lives(world: World) -> None:
+    machine = await world.publish(sum_up, handlers=())
+    stream = await world.connect()
+    await world.until(lambda: world.proxy.load(machine.id) == 1)
+    await stream.aclose()
+    await world.until(lambda: world.proxy.load(machine.id) == 0)
+
+
+async def echo(stream: trio.SocketStream) -> None:
+    while data := await stream.receive_some(65536):
+        await stream.send_all(data)
+
+
+@pytest.mark.parametrize("address", [ADDRESS, "::1"])
+async def test_proxy_protocol_v1(world: World, address: str) -> None:
+    world.address, world.port = address, free_port(address)
+    await world.publish(echo, handlers=("proxy_proto",))
+    stream = await world.connect()
+    async with stream:
+        await stream.send_all(b"hello")
+        await stream.send_eof()
+        host, port = stream.socket.getsockname()[:2]
+        family = "TCP6" if ":" in address else "TCP4"
+        line = f"PROXY {family} {host} {address} {port} {world.port}\r\n"
+        assert await read_all(stream) == line.encode() + b"hello"
+
+
+@pytest.mark.parametrize("address", [ADDRESS, "::1"])
+async def test_proxy_protocol_v2(world: World, address: str) -> None:
+    world.address, world.port = address, free_port(address)
+    await world.publish(echo, handlers=("proxy_proto",), proxy_proto_version="v2")
+    stream = await world.connect()
+    async with stream:
+        await stream.send_all(b"hello")
+        await stream.send_eof()
+        host, port = stream.socket.getsockname()[:2]
+        data = await read_all(stream)
+    six = ":" in address
+    family = socket.AF_INET6 if six else socket.AF_INET
+    addresses = socket.inet_pton(family, host) + socket.inet_pton(family, address)
+    body = addresses + struct.pack("!HH", port, world.port)
+    head = b"\r\n\r\n\x00\r\nQUIT\n\x21" + (b"\x21" if six else b"\x11") + struct.pack("!H", len(body))
+    assert data == head + body + b"hello"
+
+
+async def test_proxy_protocol_before_http(world: World) -> None:
+    first: list[bytes] = []
+
+    async def peel(stream: trio.SocketStream) -> None:
+        line = b""
+        while not line.endswith(b"\r\n"):
+            line += await stream.receive_some(1)
+        first.append(line)
+        await whoami(stream)
+
+    await world.publish(peel, handlers=("proxy_proto", "http"))
+    for _ in range(2):
+        assert (await world.get()).status == 200
+    assert [line.split()[0] for line in first] == [b"PROXY", b"PROXY"]
+
+
+async def test_pg_tls_is_refused_by_name(world: World) -> None:
+    await world.publish(echo, handlers=("pg_tls",))
+    assert await world.ask(b"\x00\x00\x00\x08\x04\xd2\x16\x2f") == b""
+    assert "pg_tls" in world.logged[-1]["message"]
+
+
+async def test_app_that_resets_ends_the_connection(world: World) -> None:
+    async def reset(stream: trio.SocketStream) -> None:
+        await stream.receive_some(1)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    await world.publish(reset, handlers=())
+    assert await world.ask(b"x") == b""

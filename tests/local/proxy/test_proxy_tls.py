@@ -1,0 +1,125 @@
+"""The `tls` handler: which names have a certificate, which protocols are agreed on."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from fly_proxy import ADDRESS, answer, read_all, whoami
+
+from flyroutes.platform.model import IP
+
+if TYPE_CHECKING:
+    from fly_proxy import World
+
+GET = b"GET / HTTP/1.1\r\nhost: web.fly.dev\r\nconnection: close\r\n\r\n"
+
+
+async def test_https(world: World) -> None:
+    await world.publish(whoami, handlers=("tls", "http"))
+    stream = await world.connect_tls()
+    async with stream:
+        await stream.send_all(GET)
+        seen = dict(answer(await read_all(stream)).json()["headers"])
+    assert (seen["x-forwarded-proto"], seen["x-forwarded-ssl"]) == ("https", "on")
+
+
+async def test_nobody_else_vouches_for_it(world: World) -> None:
+    await world.publish(whoami, handlers=("tls", "http"))
+    with pytest.raises(trio.BrokenResourceError) as caught:
+        await world.connect_tls(context=ssl.create_default_context())
+    assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+    assert world.codes() == ["PT04"]
+
+
+NAMES = {
+    "an unknown app": ("nope.fly.dev", "PT05"),
+    "another app": ("bare.fly.dev", "PT05"),
+    "a Flycast name": ("web.flycast", "PT05"),
+    "no name": (None, "PT06"),
+}
+
+
+@pytest.mark.parametrize(("name", "code"), NAMES.values(), ids=NAMES)
+async def test_name_without_certificate(world: World, name: str | None, code: str) -> None:
+    await world.publish(whoami, handlers=("tls", "http"))
+    context = world.trust()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with pytest.raises(trio.BrokenResourceError):
+        await world.connect_tls(name, context)
+    assert world.codes() == [code]
+
+
+@pytest.mark.parametrize("name", ["web.flycast", None])
+async def test_flycast_has_no_certificate(world: World, name: str | None) -> None:
+    """HTTPS over Flycast fails in the handshake, even to a service that has the handler."""
+    machine = world.machine(await world.serve(whoami), handlers=("tls", "http"))
+    world.put(machine, ips=(IP(ADDRESS, "private_v6", "default"),))
+    context = ssl._create_unverified_context()
+    with pytest.raises(trio.BrokenResourceError):
+        await world.connect_tls(name, context)
+    assert world.codes()[0] in ("PT05", "PT06")
+
+
+ALPN = {
+    "both": (("h2", "http/1.1"), ("h2", "http/1.1"), "h2"),
+    "old client": (("h2", "http/1.1"), ("http/1.1",), "http/1.1"),
+    "no wish": (("h2", "http/1.1"), (), None),
+    "the service has its own": (("mqtt",), ("mqtt",), "mqtt"),
+    "the service does not want h2": (("http/1.1",), ("h2", "http/1.1"), "http/1.1"),
+}
+
+
+@pytest.mark.parametrize(("offered", "wanted", "agreed"), ALPN.values(), ids=ALPN)
+async def test_alpn(
+    world: World, offered: tuple[str, ...], wanted: tuple[str, ...], agreed: str | None
+) -> None:
+    await world.publish(whoami, handlers=("tls",), alpn=offered)
+    stream = await world.connect_tls(context=world.trust(*wanted))
+    assert stream.selected_alpn_protocol() == agreed
+    await trio.aclose_forcefully(stream)
+
+
+VERSIONS = {
+    "1.3": (ssl.TLSVersion.TLSv1_3, "DEFAULT", "TLSv1.3"),
+    "1.2": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-CHACHA20-POLY1305", "TLSv1.2"),
+    "1.2 with RSA": (ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-GCM-SHA256", None),
+    "1.2 with CBC": (ssl.TLSVersion.TLSv1_2, "ECDHE-ECDSA-AES128-SHA256", None),
+}
+
+
+@pytest.mark.parametrize(("version", "suites", "agreed"), VERSIONS.values(), ids=VERSIONS)
+async def test_versions_and_suites(
+    world: World, version: ssl.TLSVersion, suites: str, agreed: str | None
+) -> None:
+    await world.publish(whoami, handlers=("tls",))
+    context = world.trust()
+    context.minimum_version = context.maximum_version = version
+    context.set_ciphers(suites)
+    if agreed is None:
+        with pytest.raises(trio.BrokenResourceError):
+            await world.connect_tls(context=context)
+        return
+    stream = await world.connect_tls(context=context)
+    assert stream.version() == agreed
+    await trio.aclose_forcefully(stream)
+
+
+async def test_plain_http_to_a_tls_port(world: World) -> None:
+    await world.publish(whoami, handlers=("tls", "http"))
+    assert await world.ask(GET) == b""
+    assert world.codes() == ["PT04"]
+
+
+async def test_tls_alone_passes_any_protocol(world: World) -> None:
+    async def shout(stream: trio.SocketStream) -> None:
+        await stream.send_all((await stream.receive_some(100)).upper())
+
+    await world.publish(shout, handlers=("tls",))
+    stream = await world.connect_tls()
+    async with stream:
+        await stream.send_all(b"hello")
+        assert await read_all(stream) == b"HELLO"
