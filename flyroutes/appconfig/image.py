@@ -79,9 +79,7 @@ def _from_file(path: Path, section: Table, context: Path) -> Build:
     for stage in _chain(found, section.get("build-target", ""), at):
         _run_stage(build, stage, args | given, files)
     if build.skipped:
-        lines = ", ".join(str(each.line) for each in build.skipped)
-        sentence = f"(line {lines}) is not executed: packages come from the Python environment of flyroutes"
-        at.key("RUN").warn(sentence)
+        at.key("RUN").warn("is not executed: packages come from the Python environment of flyroutes")
     return build
 
 

@@ -42,12 +42,13 @@ async def deploy(control: Control, config: AppConfig) -> None:
 async def deploy_all(control: Control, configs: Sequence[AppConfig], log: Log) -> None:
     """Deploy the apps in the given order; starting a Machine does not wait for its app to be ready.
 
-    What is not honoured is told once, however many files it stands in.
+    What is not honoured is told once, with the apps it concerns, however many files it stands in.
     """
     warnings: dict[str, list[str]] = {}
     for config in configs:
         await deploy(control, config)
         for warning in (*config.warnings, *check_ips(config, control.app(config.app).ips)):
-            warnings.setdefault(warning, []).append(config.app)
+            _file, _, sentence = warning.partition(": ")
+            warnings.setdefault(sentence or warning, []).append(config.app)
     for warning, apps in warnings.items():
         log("deploy", f"{warning} ({', '.join(apps)})", level="warning")

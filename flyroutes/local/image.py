@@ -16,9 +16,8 @@ from flyroutes.local.kernel import root
 if TYPE_CHECKING:
     from flyroutes.platform.model import Image
 
-_SHARED = frozenset(
-    "bin boot dev etc home lib lib32 lib64 opt proc root run sbin sys tmp usr var .flyroutes".split()
-)
+_SYSTEM = {"bin", "boot", "dev", "lib", "lib32", "lib64", "proc", "run", "sbin", "sys", "usr"}
+_SHARED = {*_SYSTEM, "etc", "home", "opt", "root", "tmp", "var", ".flyroutes"}
 """Top-level directories of the host that a Machine needs, or that are its own already."""
 _LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "node_modules")
 
