@@ -148,7 +148,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[str]:
 
 
 async def _stay_on_http1(self: H11Protocol, event: h11.Request) -> None:
-    """Ignore invitations to HTTP/2, and end connections that insist: over it a few bytes make hypercorn raise.
+    """Ignore invitations to HTTP/2, and end connections that insist: a few bytes of it make hypercorn raise.
 
     Fly Proxy speaks HTTP/1.1 to an app unless `h2_backend` asks for more.
     Source: https://fly.io/docs/networking/services/

@@ -42,29 +42,27 @@ class Room:
 
 def drain(sock: socket.socket, limiter: Limiter, counts: Counter[str], now: float) -> None:
     """Answer up to BATCH of the datagrams that wait in `sock`, and count each by what became of it."""
-    own_port = sock.getsockname()[1]
+    own_port, receive, send, allows = sock.getsockname()[1], sock.recvfrom, sock.sendto, limiter.allows
+    echoed = 0
     for _ in range(BATCH):
         try:
-            data, address = sock.recvfrom(LONGEST + 1)  # one byte more than allowed shows that there was more
+            data, address = receive(LONGEST + 1)  # one byte more than allowed shows that there was more
         except BlockingIOError:
-            return
-        reason = verdict(len(data), address[1], own_port)
-        if reason is None and not limiter.allows(source_of(address), now):
-            reason = "over_rate"
-        counts[reason or reply(sock, data, address)] += 1
-
-
-def reply(sock: socket.socket, data: bytes, address: tuple[str, int]) -> str:
-    """Send `data` to `address` and return what to count.
-
-    Whoever sent a datagram chose the address that the answer goes to, so any error here is theirs to cause:
-    it may not end the server. When the send buffer is full the answer is dropped, as UDP may.
-    """
-    try:
-        sock.sendto(data, address)
-    except OSError as error:
-        return f"unsent_errno_{error.errno}"
-    return "echoed"
+            break
+        if reason := verdict(len(data), address[1], own_port):
+            counts[reason] += 1
+        elif not allows(source_of(address), now):
+            counts["over_rate"] += 1
+        else:
+            # Whoever sent a datagram chose the address that the answer goes to, so an error here is theirs to
+            # cause: it may not end the server. With the send buffer full the answer is dropped, as UDP may.
+            try:
+                send(data, address)
+            except OSError as error:
+                counts[f"unsent_errno_{error.errno}"] += 1
+            else:
+                echoed += 1
+    counts["echoed"] += echoed
 
 
 async def echo_datagrams(sock: socket.socket, limiter: Limiter, counts: Counter[str]) -> NoReturn:
