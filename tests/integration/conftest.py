@@ -1,4 +1,4 @@
-"""The seam: the API's client, places to stand, and apps made for one test. Nothing here asks where it runs."""
+"""The seam: the API's client, places to stand, apps made for one test. Nothing here asks where it runs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Scratch:
     async def machine(
         self, app: str, program: str, *, services: Sequence[Mapping[str, Any]] = (), **config: Any
     ) -> MachineInfo:
-        """A Machine that runs a Python program, started, with its line `ready` seen by nobody: poll its port."""
+        """A started Machine that runs a Python program, which may need a moment to listen."""
         settings = {
             "image": "python:3.13-slim",
             "init": {"cmd": ["python", "-c", program]},

@@ -23,7 +23,7 @@ BINDS = {
     "127.0.0.1": (False, False),
     "fly-global-services": (False, False),
 }
-"""docs networking/app-services; `::` reaches both families where IPv4-mapped addresses are on, as in Linux."""
+"""docs networking/app-services; `::` reaches both families where IPv4-mapped addresses are on."""
 
 
 async def _serve(scratch: Scratch, program: str, check: str) -> tuple[str, Place]:

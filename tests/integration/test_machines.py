@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 import programs
-from flyroutes.client import Fly
 from flyroutes.errors import PlatformError
 from places import Place, eventually
 
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from conftest import Scratch
+
+    from flyroutes.client import Fly
 
     Inside = Callable[[str], Awaitable[Place]]
 
@@ -47,7 +48,7 @@ async def test_etc_hosts_names_the_machine(fly: Fly, inside: Inside) -> None:
     assert (await place.run(["hostname"])).stdout.strip() == machine.id
 
 
-@pytest.mark.standing("documented", source="docs getting-started/troubleshooting; docs machines/machine-states")
+@pytest.mark.standing("documented", source="docs getting-started/troubleshooting")
 async def test_the_app_is_an_ordinary_user_below_an_init(inside: Inside) -> None:
     place = await inside("public-http")
     status = (await place.run(["cat", "/proc/self/status"])).stdout
@@ -57,7 +58,7 @@ async def test_the_app_is_an_ordinary_user_below_an_init(inside: Inside) -> None
     assert "server.py" in commands
 
 
-@pytest.mark.standing("documented", source="docs machines/machine-states; docs machines/api/machines-resource")
+@pytest.mark.standing("documented", source="docs machines/machine-states")
 async def test_stop_and_start_by_the_api(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
     machine = await scratch.machine(app, programs.http_server("fly-local-6pn"))
@@ -146,8 +147,9 @@ time.sleep(600)
 async def test_the_api_wants_a_token_and_names_what_it_lacks(peer: Place) -> None:
     url = "http://_api.internal:4280"
     codes = "%{http_code}"
-    without = await peer.run(["curl", "-sS", "-o", "/dev/null", "-w", codes, f"{url}/v1/apps?org_slug=personal"])
-    root = await peer.run(["curl", "-sS", "-o", "/dev/null", "-w", codes, url])
+    quiet = ["curl", "-sS", "-o", "/dev/null", "-w", codes]
+    without = await peer.run([*quiet, f"{url}/v1/apps?org_slug=personal"])
+    root = await peer.run([*quiet, url])
     assert (without.stdout, root.stdout) == ("401", "404")
 
 

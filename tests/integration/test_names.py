@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from conftest import Scratch
+
     from flyroutes.client import Fly
 
     Inside = Callable[[str], Awaitable[Place]]
@@ -65,7 +66,8 @@ async def test_lists_in_txt_records(fly: Fly, peer: Place) -> None:
 
 @pytest.mark.standing("documented", source="docs networking/flycast; docs networking/private-networking")
 async def test_flycast_and_public_names(fly: Fly, peer: Place) -> None:
-    assert await _dig(peer, "aaaa", "flycast-api.flycast") == [ip.address for ip in await fly.ips("flycast-api")]
+    private = [ip.address for ip in await fly.ips("flycast-api")]
+    assert await _dig(peer, "aaaa", "flycast-api.flycast") == private
     public = {ip.address for ip in await fly.ips("public-http")}
     found = {*await _dig(peer, "aaaa", "public-http.fly.dev"), *await _dig(peer, "a", "public-http.fly.dev")}
     assert found == public
@@ -84,8 +86,8 @@ async def test_resolver_of_a_machine_and_of_a_peer(peer: Place, inside: Inside) 
         assert await _dig(machine, "+tcp", "aaaa", "_api.internal", f"@{server}") == [api]
 
 
-@pytest.mark.standing("documented", source="docs networking/private-networking; docs launch/autostop-autostart")
-async def test_a_stopped_machine_has_no_record_and_6pn_does_not_wake_it(scratch: Scratch, peer: Place) -> None:
+@pytest.mark.standing("documented", source="docs networking/private-networking")
+async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
     machine = await scratch.machine(app, "import time; time.sleep(600)")
     assert await _dig(peer, "aaaa", f"{app}.internal") == [machine.private_ip]

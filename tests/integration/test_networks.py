@@ -12,6 +12,7 @@ from places import Place, eventually
 
 if TYPE_CHECKING:
     from conftest import Scratch
+
     from flyroutes.client import Fly
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from conftest import Scratch
+
     from flyroutes.client import Fly
 
     Inside = Callable[[str], Awaitable[Place]]
@@ -107,7 +108,7 @@ async def test_6pn_needs_neither_service_nor_ip(fly: Fly) -> None:
     assert await fly.ips("sixpn-worker") == ()
 
 
-@pytest.mark.standing("documented", source="seed, any service plus a public IP is exposed to the whole internet")
+@pytest.mark.standing("documented", source="seed, any service plus a public IP is exposed")
 async def test_a_public_ip_exposes_a_private_app_until_it_is_released(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
     await scratch.fly.allocate_ip(app, "private_v6", "default")

@@ -80,8 +80,20 @@ def _changed(name: str, tmp_path: Path, old: str, new: str) -> Path:
 
 BROKEN = {
     "syntax error": ("flycast_api", "[env]", "[env", 2, ["flycast_api.toml", "line"]),
-    "unknown key": ("flycast_api", "internal_port = ", "internal_prot = ", 2, ["internal_prot", "internal_port"]),
-    "UDP port mismatch": ("udp_echo", "internal_port = 5000", "internal_port = 5001", 2, ["5000", "5001", "port"]),
+    "unknown key": (
+        "flycast_api",
+        "internal_port = ",
+        "internal_prot = ",
+        2,
+        ["internal_prot", "internal_port"],
+    ),
+    "UDP port mismatch": (
+        "udp_echo",
+        "internal_port = 5000",
+        "internal_port = 5001",
+        2,
+        ["5000", "5001", "port"],
+    ),
 }
 
 

@@ -55,8 +55,8 @@ def _in_machine(pid: int, main: Callable[[], None], stdout: int) -> int:
 
 def _address(pid: int) -> str:
     """The 6PN address in the network namespace of process `pid`."""
-    line = next(one for one in Path(f"/proc/{pid}/net/if_inet6").read_text().splitlines() if one.startswith("fdaa"))
-    digits = line.split()[0]
+    lines = Path(f"/proc/{pid}/net/if_inet6").read_text().splitlines()
+    digits = next(line for line in lines if line.startswith("fdaa")).split()[0]
     return ":".join(digits[at : at + 4] for at in range(0, 32, 4))
 
 

@@ -64,7 +64,7 @@ class World:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Return as soon as `condition` holds; the fixture's deadline is the only one."""
-        while not condition():  # noqa: ASYNC110 - what it looks at has no event
+        while not condition():
             await trio.sleep(0.001)
 
     def codes(self) -> list[str]:

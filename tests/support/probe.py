@@ -1,4 +1,6 @@
-"""Tries addresses from where it runs, and prints what happened. Sent as text into Machines: standard library only.
+"""Tries addresses from where it runs, and prints what happened.
+
+Sent as text into Machines: standard library only.
 
 argv[1] is a JSON list of {"how", "host", "port"}; the output is a JSON list of [outcome, detail] in that order.
 Outcomes: ok, no address, refused, closed, timeout, unreachable, not ok.

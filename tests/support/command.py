@@ -1,0 +1,54 @@
+"""Runs the `flyroutes` command as its users do, on networks inside the one that the tests stand on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "flyroutes"]
+
+
+async def flyroutes(
+    *arguments: str | Path, cwd: Path = ROOT, seconds: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run `flyroutes ARGUMENTS` to its end; the outcome with its output as text."""
+    with trio.fail_after(seconds):
+        done = await trio.run_process(
+            [*COMMAND, *map(str, arguments)], cwd=cwd, capture_stdout=True, capture_stderr=True, check=False
+        )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below `pid`, however deep."""
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        one = waiting.pop()
+        try:
+            children = Path(f"/proc/{one}/task/{one}/children").read_text().split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        found.update(map(int, children))
+        waiting.extend(map(int, children))
+    return found
+
+
+def alive(pids: Sequence[int] | set[int]) -> set[int]:
+    """Those of `pids` that are still processes; zombies are not."""
+    return {pid for pid in pids if _state(pid) not in ("", "Z", "X")}
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
