@@ -136,7 +136,7 @@ async def test_rudeness_gets_an_answer(start: Any, name: str) -> None:
 async def test_http2_is_refused(start: Any, name: str) -> None:
     server = await start(name)
     assert (await do_harm(server, [http2()])).startswith(b"HTTP/1.1 505")
-    answer = await do_harm(server, RUDE["h2c upgrade"][0][0])
+    answer = await do_harm(server, RUDE["h2c upgrade"][0])
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"101" not in answer.partition(b"\r\n")[0]
 

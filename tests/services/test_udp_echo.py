@@ -151,7 +151,7 @@ async def test_source_port_zero_ends_a_naive_echo(start_script: Any) -> None:
 
 
 async def test_answer_that_cannot_be_sent(start_script: Any) -> None:
-    # The kernel of a loopback refuses no answer but the one to port 0, and that is not tried: hence a stand-in.
+    # On loopback the kernel refuses no answer but the one to port 0, which is not tried: hence a stand-in.
     script = """
 import json
 from collections import Counter
