@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     FindRoute = Callable[[], Route | None]
 
-BOOT_SECONDS = 10.0
+BOOT_SECONDS = 5.0
 """A Machine started no longer ago than this may still be on its way to `listen` (how long is assumed)."""
 BOOT_RETRY = 0.025
 QUEUE_TIMEOUT = 10.0

@@ -29,6 +29,9 @@ STREAM_WINDOW = 1 << 18
 CONNECTION_WINDOW = 1 << 20
 """The most bytes of request bodies that one connection can make us hold."""
 
+MAX_SILENT = 1 << 20
+"""h2 looks at the length of a frame only once it has all of it, which can be 16 MiB."""
+
 
 class Http2Connection:
     """Reads frames and runs `serve` for each stream, of which h2 lets a client have 100 at a time.
@@ -76,9 +79,14 @@ class Http2Connection:
             connection.cancel()
 
     async def _read(self, nursery: trio.Nursery) -> str:
+        silent = 0
         try:
             while data := await self._stream.receive_some(CHUNK):
-                for event in self.http.receive_data(data):
+                events = self.http.receive_data(data)
+                silent = 0 if events else silent + len(data)
+                if silent > MAX_SILENT:
+                    return "HTTP/2: a frame that is too large"
+                for event in events:
                     if isinstance(event, h2.events.ConnectionTerminated):
                         return ""
                     self._handle(event, nursery)

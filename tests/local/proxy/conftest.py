@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+
 from fly_proxy import ADDRESS, World, free_port
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from fly_proxy import World, answer, free_port, read_all, whoami
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fly_proxy import World, answer, free_port, read_all, whoami
 from flyroutes.local.proxy import http1, tls
 
 if TYPE_CHECKING:

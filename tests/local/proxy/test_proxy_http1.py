@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import h11
 import pytest
 import trio
-from fly_proxy import ADDRESS, REQUESTS, answer, canned, next_event, read_all, reply, whoami
 
+from fly_proxy import ADDRESS, REQUESTS, answer, canned, next_event, read_all, reply, whoami
 from flyroutes.platform.model import Concurrency
 
 if TYPE_CHECKING:

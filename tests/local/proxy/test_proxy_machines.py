@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from fly_proxy import answer, canned, free_port, read_all, whoami
 
+from fly_proxy import answer, canned, free_port, read_all, whoami
 from flyroutes.errors import PlatformError
 from flyroutes.local.proxy import balancer
 from flyroutes.platform.model import Check, CheckStatus, Concurrency
@@ -243,7 +243,7 @@ async def test_app_that_dies_in_its_answer_breaks_it_off(world: World, rest: byt
 
 async def test_dead_raw_app_closes_the_connection(world: World) -> None:
     world.put(world.machine(free_port("127.0.0.1"), handlers=()))
-    assert await world.ask(b"hello") == b""
+    assert await world.ask() == b""
     assert world.codes() == ["PC01"]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+
 from fly_proxy import ADDRESS, free_port, read_all, whoami
 
 if TYPE_CHECKING:

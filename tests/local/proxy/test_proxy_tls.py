@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from fly_proxy import ADDRESS, answer, read_all, whoami
 
+from fly_proxy import ADDRESS, answer, read_all, whoami
 from flyroutes.platform.model import IP
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ async def test_nobody_else_vouches_for_it(world: World) -> None:
     with pytest.raises(trio.BrokenResourceError) as caught:
         await world.connect_tls(context=ssl.create_default_context())
     assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+    await world.until(world.codes)
     assert world.codes() == ["PT04"]
 
 
