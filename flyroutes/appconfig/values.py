@@ -109,9 +109,8 @@ def command(value: Any, at: Where) -> tuple[str, ...] | None:
 
 def autostop(value: Any, at: Where) -> str | None:
     """`"off"` (or false), `"stop"` (or true), `"suspend"`."""
-    if isinstance(value, bool):
-        return "stop" if value else "off"
-    found = choice("off", "stop", "suspend", why="true means stop, false means off")(value, at)
-    if found == "suspend":
-        at.warn('= "suspend" stops the Machine on the local network, which cannot save its memory')
+    written = {True: "stop", False: "off"}.get(value, value) if isinstance(value, bool) else value
+    found = choice("off", "stop", "suspend", why="true means stop, false means off")(written, at)
+    if found in ("stop", "suspend"):
+        at.warn("is not honoured: the local network stops no Machine by itself")
     return found if isinstance(found, str) else None

@@ -33,6 +33,7 @@ def build(config: Config) -> Starlette:
 
     routes = [
         Route("/healthz", healthz),
+        Route("/", whoami),
         Route("/whoami", whoami),
         Route("/echo", echo, methods=["POST"]),
     ]

@@ -89,6 +89,7 @@ def build(config: Config) -> Starlette:
 
     routes = [
         Route("/healthz", healthz),
+        Route("/", whoami),
         Route("/whoami", whoami),
         Route("/jobs", jobs, methods=["POST"]),
     ]

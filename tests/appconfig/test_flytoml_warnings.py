@@ -52,13 +52,13 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
     ),
     "suspend": (
         HTTP + 'auto_stop_machines = "suspend"',
-        HTTP + 'auto_stop_machines = "stop"',
-        'auto_stop_machines = "suspend" stops the Machine',
+        HTTP + 'auto_stop_machines = "off"',
+        "auto_stop_machines is not honoured: the local network stops no Machine by itself",
     ),
-    "stop without start": (
-        HTTP + 'auto_stop_machines = "stop"\nauto_start_machines = false',
-        HTTP + 'auto_stop_machines = "stop"\nauto_start_machines = true',
-        "[http_service] stops idle Machines and never starts one again",
+    "stop": (
+        HTTP + "auto_stop_machines = true",
+        HTTP + "auto_stop_machines = false",
+        "auto_stop_machines is not honoured: the local network stops no Machine by itself",
     ),
     "hard limit under the default soft one": (
         HTTP + "concurrency = { hard_limit = 10 }",
@@ -112,6 +112,12 @@ def test_warning(read: Read, text: str, quiet: str, warning: str) -> None:
     (said,) = read(text).warnings
     assert warning in said
     assert read(quiet).warnings == ()
+
+
+def test_stop_without_start_warns_of_machines_that_stay_down(read: Read) -> None:
+    both = HTTP + 'auto_stop_machines = "stop"\nauto_start_machines = '
+    assert any("never starts one again" in warning for warning in read(both + "false").warnings)
+    assert not any("never starts one again" in warning for warning in read(both + "true").warnings)
 
 
 @pytest.mark.parametrize(("text", "possible", "missing"), GAPS.values(), ids=GAPS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from command import COMMAND, alive, descendants
+from command import COMMAND, alive, children, descendants
 
 MOUNTS = Path("/proc/self/mounts")
 MACHINES = 100
@@ -59,11 +59,10 @@ async def _all_gone(pids: set[int]) -> None:
 async def test_kill_9_of_any_process(victim: str, tmp_path: Path) -> None:
     process = await _start(_network(_fly_toml(tmp_path, 3)))
     below = descendants(process.pid)
-    holder = min(pid for pid in below if os.getsid(pid) == pid)
-    (process_1,) = _children(holder)
-    (network,) = _children(process_1)
-    machine = min(_children(network))
-    program = next(pid for pid in _children(process.pid) if pid != holder)
+    holder, program = children(process.pid)
+    (process_1,) = children(holder)
+    (network,) = children(process_1)
+    machine, *_ = children(network)
     chosen = {
         "launcher": process.pid, "holder": holder, "process 1": process_1,
         "network": network, "Machine": machine, "program": program,
@@ -76,11 +75,6 @@ async def test_kill_9_of_any_process(victim: str, tmp_path: Path) -> None:
         process.kill()
     await _all_gone(below)
     await process.wait()
-
-
-def _children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(word) for word in file.read().split()]
 
 
 async def test_kill_9_with_100_machines_leaves_nothing(tmp_path: Path) -> None:

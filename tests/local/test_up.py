@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from command import COMMAND, ROOT, alive, descendants, flyroutes
+from command import COMMAND, ROOT, alive, children, descendants, flyroutes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -93,7 +93,7 @@ async def test_a_taken_port_is_named(up: Up) -> None:
 
 
 async def test_the_end_of_the_network_ends_up(up: Up) -> None:
-    holder = next(pid for pid in descendants(up.process.pid) if os.getsid(pid) == pid)
+    (holder,) = children(up.process.pid)
     os.kill(holder, signal.SIGKILL)
     with trio.fail_after(5):
         assert await up.process.wait() == 1

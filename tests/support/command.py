@@ -32,14 +32,18 @@ def descendants(pid: int) -> set[int]:
     found: set[int] = set()
     waiting = [pid]
     while waiting:
-        one = waiting.pop()
-        try:
-            children = Path(f"/proc/{one}/task/{one}/children").read_text().split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        found.update(map(int, children))
-        waiting.extend(map(int, children))
+        below = children(waiting.pop())
+        found.update(below)
+        waiting.extend(below)
     return found
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started, oldest first; none when it is gone."""
+    try:
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def alive(pids: Sequence[int] | set[int]) -> set[int]:

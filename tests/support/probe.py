@@ -2,7 +2,7 @@
 
 Sent as text into Machines: standard library only.
 
-argv[1] is a JSON list of {"how", "host", "port"}; the output is a JSON list of [outcome, detail] in that order.
+argv[1] is a JSON list of {"how", "host", "port"}; the output a JSON list of [outcome, detail] in that order.
 Outcomes: ok, no address, refused, closed, timeout, unreachable, not ok.
 """
 
