@@ -25,7 +25,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def _network_pss(launcher: int) -> float:
-    """MB of the network with its Machines. It is the launcher's first child; the program inside is its second."""
+    """MB of the network with its Machines: the launcher's first child. The program inside is its second."""
     world = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[0]
     return sum(map(pss, _descendants(int(world))))
 

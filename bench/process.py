@@ -54,14 +54,14 @@ def service(name: str, port: int, **env: str) -> Program:
 
 
 def free_port() -> int:
-    """A port below those that the kernel gives to clients: waiting for one of those, a client can meet itself."""
+    """A port below those that the kernel gives to clients: knocking at one of those can meet oneself."""
     while True:
         port = random.randrange(20_000, 30_000)
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            with contextlib.suppress(OSError):
-                tcp.bind(("127.0.0.1", port))
-                udp.bind(("127.0.0.1", port))
-                return port
+        datagrams = socket.socket(type=socket.SOCK_DGRAM)
+        with contextlib.suppress(OSError), socket.socket() as tcp, datagrams as udp:
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
 
 
 class Running:
@@ -69,7 +69,7 @@ class Running:
 
     def __init__(self, program: Program, core: int | None) -> None:
         self.name = program.name
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
         self.process = subprocess.Popen(
             program.command, cwd=program.directory, env=dict(program.env),
             stdin=subprocess.DEVNULL, stdout=self._said, stderr=subprocess.STDOUT,
@@ -92,7 +92,7 @@ class Running:
             self.process.wait()
 
     def wait_for(self, attempt: Callable[[], object], every: float = 0.0005) -> None:
-        """Return once `attempt` raises no OSError; RuntimeError with what the program said if it never does."""
+        """Return once `attempt` raises no OSError; RuntimeError with its output if it never does."""
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until and self.process.poll() is None:
             try:
@@ -114,7 +114,7 @@ def running(program: Program, core: int | None = SERVER_CORE) -> Iterator[Runnin
 
 
 def pss(pid: int) -> float:
-    """The process's proportional set size in MB: its own pages, and its share of those it shares (proc(5))."""
+    """The process's proportional set size in MB: its own pages, and a share of shared ones (proc(5))."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return next(int(line.split()[1]) / 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
 

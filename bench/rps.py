@@ -1,4 +1,4 @@
-"""Requests per second of a server of ours, against the same answer from hypercorn's Trio worker as it comes."""
+"""Requests per second of a server of ours, against the same answer from hypercorn-trio as it comes."""
 
 from __future__ import annotations
 

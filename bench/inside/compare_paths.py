@@ -1,6 +1,6 @@
-"""On a local network, where a WireGuard peer sits: the same server directly and through Fly Proxy, by turns.
+"""On a local network, where a WireGuard peer sits: one server directly and through Fly Proxy, by turns.
 
-compare_paths.py ROUNDS CLIENTS...: prints JSON, {CLIENTS: {path: [[requests/s, median s, p99 s], per round]}}.
+compare_paths.py ROUNDS CLIENTS...: prints JSON, {CLIENTS: {path: [[requests/s, median s, p99 s], ...]}}.
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ def main(rounds: int, clients: list[int]) -> None:
     found: dict[int, dict[str, list[tuple[float, ...]]]] = {}
     for count in clients:
         found[count] = {path: [] for path in PATHS}
-        for _ in range(1 + rounds):
+        for round_ in range(1 + rounds):
             for path, address in PATHS.items():
                 load = http_load.run(address, "/", count, REQUESTS, SECONDS)
-                found[count][path].append(dataclasses.astuple(load))
-    print(
-        json.dumps(
-            {count: {path: runs[1:] for path, runs in paths.items()} for count, paths in found.items()}
-        )
-    )
+                if round_ > 0:  # the first one warms up
+                    found[count][path].append(dataclasses.astuple(load))
+    print(json.dumps(found))
 
 
 main(int(sys.argv[1]), [int(word) for word in sys.argv[2:]])

@@ -6,15 +6,17 @@ python bare_hypercorn.py raw|starlette PORT
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypercorn.trio
 import trio
 from hypercorn.config import Config
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 HEADERS = [(b"content-length", b"3"), (b"content-type", b"text/plain; charset=utf-8")]
 
