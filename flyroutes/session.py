@@ -14,6 +14,7 @@ from flyroutes.appconfig import AppConfig, load
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local import inside
 from flyroutes.local.kernel.namespaces import ORDINARY_UID
+from flyroutes.local.kernel.root import CERTIFICATES
 from flyroutes.local.launch import Door
 from flyroutes.local.network import Settings
 
@@ -50,7 +51,7 @@ def settings(apps: tuple[AppConfig, ...], published: dict[str, socket.socket]) -
 
 def program_environment(door: Door) -> dict[str, str]:
     """The user's environment plus the network's, with the local authority trusted."""
-    trust = {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
+    trust = {"SSL_CERT_FILE": CERTIFICATES}
     return {**os.environ, **door.env, **trust, "FLYROUTES_INSIDE": "1"}
 
 

@@ -51,8 +51,10 @@ def _go_between(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _frame: os.kill(inner, number))
     signal.set_wakeup_fd(-1)
+    # Keep nothing else open: a connection ends only when its last copy is closed.
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1)
+    os.closerange(3, 1 << 20)
     return init.exit_code(os.waitpid(inner, 0)[1])
 
 

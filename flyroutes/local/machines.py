@@ -48,26 +48,31 @@ class Kernel:
     def start(self, machine: Machine, network: Network) -> Running:
         """Build the Machine's namespaces and start its command."""
         link = _machine_link(machine, network)
-        command = machine.config.command or machine.config.image.command
-        env = {"PATH": PATH, "HOME": "/tmp"} | environment(machine)
-        workdir = machine.config.image.workdir
-        directory = root.machine_directory(machine.id)
-        (directory / "hosts").write_text(hosts_file(machine))
+        (root.machine_directory(machine.id) / "hosts").write_text(hosts_file(machine))
         files = image.unpack(machine.config.image)
-        self._fabric.disconnect(link)
-        output, theirs = os.pipe()
-        with self._home.away(namespaces.MACHINE):
-            self._fabric.connect(link)
-            syscalls.sethostname(machine.id)
-            root.bind(directory / "hosts", "/etc/hosts")
-            for source, target in files.items():
-                root.bind(source, target)
-            pid = os.fork()
-            if pid == 0:
-                _become_machine(theirs, command, env, workdir, self._uid)
-        os.close(theirs)
         self._firewall.allow_sources(link.number, _bare(link.addresses))
+        output, theirs = os.pipe()
+        try:
+            with self._home.away(namespaces.MACHINE):
+                self._fabric.connect(link)
+                self._show_files(machine, files)
+                pid = os.fork()
+                if pid == 0:
+                    _become_machine(machine, theirs, self._uid)
+        except BaseException:
+            os.close(output)
+            self.remove(machine, network)
+            raise
+        finally:
+            os.close(theirs)
         return Running(pid, output)
+
+    def _show_files(self, machine: Machine, files: Mapping[str, str]) -> None:
+        syscalls.sethostname(machine.id)
+        root.bind(root.machine_directory(machine.id) / "hosts", "/etc/hosts")
+        root.private_tmp()
+        for source, target in files.items():
+            root.bind(source, target)
 
     def remove(self, machine: Machine, network: Network) -> None:
         """Take the link of an ended Machine away; its namespaces went with its process."""
@@ -78,8 +83,7 @@ class Kernel:
 
     def execute(self, pid: int, machine: Machine, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
         """Start `command` beside the app of the Machine whose process 1 is `pid`; the go-between's pid."""
-        env = {"PATH": PATH, "HOME": "/tmp"} | environment(machine)
-        main = inside.program(command, env, machine.config.image.workdir, self._uid)
+        main = inside.program(command, _environment(machine), machine.config.image.workdir, self._uid)
         opened = namespaces.open_namespaces(pid, ("mnt", "net", "uts", "pid"))
         try:
             return inside.fork_inside(opened, stdio, main)
@@ -119,13 +123,17 @@ class Kernel:
         self._firewall.set_udp_services(udp_services(platform))
 
 
-def _become_machine(
-    output: int, command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int
-) -> None:
+def _environment(machine: Machine) -> dict[str, str]:
+    host = {"PATH": PATH, "HOME": "/tmp", "SSL_CERT_FILE": root.CERTIFICATES}
+    return host | environment(machine)
+
+
+def _become_machine(machine: Machine, output: int, uid: int) -> None:
     try:
         nothing = os.open(os.devnull, os.O_RDONLY)
         init.quiet_child(nothing, output, output)
-        init.run(command, env, workdir, uid)
+        command = machine.config.command or machine.config.image.command
+        init.run(command, _environment(machine), machine.config.image.workdir, uid)
     except BaseException as error:
         os.write(2, f"process 1 failed: {error!r}\n".encode())
     finally:

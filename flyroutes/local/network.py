@@ -60,7 +60,7 @@ def _etc(authority: bytes) -> root.Tree:
         "resolv.conf": resolv_conf().encode(),
         # Names come from /etc/hosts and DNS alone: no mDNS, no resolver daemon of the host.
         "nsswitch.conf": b"passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n",
-        "ssl": {"certs": {"ca-certificates.crt": _read("/etc/ssl/certs/ca-certificates.crt") + authority}},
+        "ssl": {"certs": {"ca-certificates.crt": _read(root.CERTIFICATES) + authority}},
         "pki": {"tls": {"certs": {"ca-bundle.crt": _read("/etc/pki/tls/certs/ca-bundle.crt") + authority}}},
     }
 

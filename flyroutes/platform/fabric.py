@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from flyroutes.platform import addresses
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import Platform
+    from flyroutes.platform.model import Machine, Platform
 
 
 def fabric_addresses(platform: Platform) -> list[str]:
@@ -31,14 +32,16 @@ def udp_services(platform: Platform) -> dict[tuple[str, int], str]:
     Which of several Machines gets the packets is not documented; here the first one (assumed).
     """
     found: dict[tuple[str, int], str] = {}
-    for machine in platform.machines.values():
-        if machine.state != "started" or machine.cordoned:
-            continue
-        dedicated = [ip.address for ip in platform.apps[machine.app].ips if ip.type == "v4"]
-        udp = [service for service in machine.config.services if service.protocol == "udp"]
-        for address in dedicated:
-            for number in (
-                n for service in udp for port in service.ports for n in range(port.start, port.end + 1)
-            ):
-                found.setdefault((address, number), machine.global_services_ip)
+    for app in platform.apps.values():
+        dedicated = [ip.address for ip in app.ips if ip.type == "v4"]
+        for machine in platform.machines_of(app.name) if dedicated else ():
+            if machine.state == "started" and not machine.cordoned:
+                for key in itertools.product(dedicated, udp_ports(machine)):
+                    found.setdefault(key, machine.global_services_ip)
     return found
+
+
+def udp_ports(machine: Machine) -> list[int]:
+    """The external UDP ports of a Machine's services."""
+    services = (service for service in machine.config.services if service.protocol == "udp")
+    return [number for one in services for port in one.ports for number in range(port.start, port.end + 1)]

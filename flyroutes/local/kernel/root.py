@@ -6,6 +6,7 @@ An ordinary user may build it. Everything lives in one tmpfs that goes when the 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from flyroutes.local.kernel.syscalls import (
 Tree = Mapping[str, "bytes | Tree"]
 """Files that replace the host's: name -> content, or a directory of further replacements."""
 
+CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+"""Where programs find the authorities that they trust, the network's own among them."""
 _STATE = Path("/.flyroutes")
 _OWN = ("proc", "run", "etc", ".flyroutes")
 
@@ -83,6 +86,12 @@ def mirror(host: Path, target: Path, changes: Tree) -> None:
 def bind(source: Path | str, target: str) -> None:
     """Show the file or directory `source` at `target`, in this mount namespace only."""
     mount(str(source), target, flags=MS_BIND)
+
+
+def private_tmp() -> None:
+    """A /tmp of one's own in this mount namespace, unless the Python that runs us lives in the host's."""
+    if not any(Path(prefix).is_relative_to("/tmp") for prefix in (sys.prefix, sys.base_prefix)):
+        mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
 
 
 def machine_directory(machine_id: str) -> Path:
