@@ -19,6 +19,7 @@ from flyroutes.local.channel import Launcher
 from flyroutes.local.control import Control
 from flyroutes.local.health import run_checks
 from flyroutes.local.kernel import root
+from flyroutes.local.kernel.namespaces import step
 from flyroutes.local.machines import Kernel
 from flyroutes.local.proxy import Proxy
 from flyroutes.platform import addresses
@@ -49,7 +50,10 @@ class Settings:
 def main(channel: socket.socket, settings: Settings) -> None:
     """Build the file system, then run the network until the world ends."""
     authority = Authority()
-    root.build(_etc(authority.pem))
+    with step(
+        "build the file system of its Machines", "in a container, --security-opt systempaths=unconfined"
+    ):
+        root.build(_etc(authority.pem))
     trio.run(LocalNetwork(Launcher(channel), settings, authority).run)
 
 
@@ -85,7 +89,10 @@ class LocalNetwork:
     async def run(self) -> None:
         """Start all parts, boot the apps, tell the launcher, go on for ever."""
         settings, log = self._settings, self._launcher.log
-        self._kernel = Kernel(settings.uid)
+        with step(
+            "set up links and a packet filter", "as root, modprobe -a veth nf_tables nft_ct nft_chain_nat"
+        ):
+            self._kernel = Kernel(settings.uid)
         async with trio.open_nursery() as self._nursery:
             nursery = self._nursery
             nursery.start_soon(self._launcher.write)

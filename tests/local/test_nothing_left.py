@@ -5,27 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import trio
 
+import limits
 from command import COMMAND, alive, children, descendants
 
 MOUNTS = Path("/proc/self/mounts")
 MACHINES = 100
 NAMESPACES = MACHINES + 10
 """Network namespaces allowed at a time: enough for one network of 100 Machines, and not for two."""
-LIMITED = f"""
-import os, sys
-from flyroutes.local.kernel import syscalls
-uid = os.getuid()
-syscalls.unshare(syscalls.CLONE_NEWUSER)
-for name, line in (("setgroups", "deny"), ("uid_map", f"0 {{uid}} 1"), ("gid_map", f"0 {{uid}} 1")):
-    open(f"/proc/self/{{name}}", "w").write(line)
-open("/proc/sys/user/max_net_namespaces", "w").write("{NAMESPACES}")
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 
 def _fly_toml(directory: Path, machines: int) -> Path:
@@ -79,7 +71,6 @@ async def test_kill_9_of_any_process(victim: str, tmp_path: Path) -> None:
 
 async def test_kill_9_with_100_machines_leaves_nothing(tmp_path: Path) -> None:
     """The kernel's own count is the witness: a second network fits only when the first one is gone."""
-    command = ["python", "-c", LIMITED, *_network(_fly_toml(tmp_path, MACHINES))]
     script = (
         "import os, signal, subprocess, sys, time\n"
         "def start():\n"
@@ -90,7 +81,8 @@ async def test_kill_9_with_100_machines_leaves_nothing(tmp_path: Path) -> None:
         "first.kill(); first.wait(); time.sleep(1)\n"
         "third, said = start(); print(said); third.kill(); third.wait()\n"
     )
-    limited = ["python", "-c", LIMITED, "/usr/bin/env", "python", "-c", script, *command[3:]]
+    network = _network(_fly_toml(tmp_path, MACHINES))
+    limited = limits.command("max_net_namespaces", NAMESPACES, [sys.executable, "-c", script, *network])
     mounts_before = MOUNTS.read_text()
     links_before = os.listdir("/sys/class/net")
     with trio.fail_after(90):

@@ -61,6 +61,15 @@ def drop_privileges(uid: int) -> None:
     _map_user((uid, 0), (uid, 0))
 
 
+@contextlib.contextmanager
+def step(what: str, way_out: str) -> Iterator[None]:
+    """Turn a refusal by the kernel into a HostError that names the step and the way out."""
+    try:
+        yield
+    except OSError as error:
+        raise HostError(f"this host does not let flyroutes {what} ({error}): {way_out}") from error
+
+
 def enter_world() -> None:
     """Leave the host: new network, mount, UTS, IPC and PID namespaces, with a user namespace where need be.
 
@@ -69,33 +78,33 @@ def enter_world() -> None:
     """
     flags = MACHINE | syscalls.CLONE_NEWIPC
     uid, gid = os.geteuid(), os.getegid()
-    try:
-        syscalls.unshare(flags)
-    except PermissionError:
+    with step("make network, mount and PID namespaces", _way_out()):
         try:
-            syscalls.unshare(syscalls.CLONE_NEWUSER)
-            _map_user((0, uid), (0, gid))
             syscalls.unshare(flags)
-        except OSError as error:
-            raise HostError(_user_namespace_help(error)) from error
+        except PermissionError:
+            with step("make a user namespace", _way_out()):
+                syscalls.unshare(syscalls.CLONE_NEWUSER)
+                _map_user((0, uid), (0, gid))
+            syscalls.unshare(flags)
 
 
-def _user_namespace_help(error: OSError) -> str:
-    fixes = {
-        "/proc/sys/kernel/unprivileged_userns_clone": ("0", "sysctl -w kernel.unprivileged_userns_clone=1"),
-        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
-            "1",
-            "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
-        ),
-        "/proc/sys/user/max_user_namespaces": ("0", "sysctl -w user.max_user_namespaces=10000"),
-        "/proc/sys/user/max_net_namespaces": ("0", "sysctl -w user.max_net_namespaces=10000"),
-    }
-    for path, (bad, fix) in fixes.items():
-        with contextlib.suppress(OSError), open(path) as file:
+_SETTINGS = {
+    "kernel/unprivileged_userns_clone": ("0", "1"),
+    "kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),
+    "user/max_user_namespaces": ("0", "10000"),
+    "user/max_net_namespaces": ("0", "10000"),
+    "user/max_mnt_namespaces": ("0", "10000"),
+    "user/max_pid_namespaces": ("0", "10000"),
+}
+"""Kernel settings under /proc/sys that forbid a local network: (the bad value, a good one)."""
+
+
+def _way_out() -> str:
+    for name, (bad, good) in _SETTINGS.items():
+        with contextlib.suppress(OSError), open(f"/proc/sys/{name}") as file:
             if file.read().strip() == bad:
-                return f"no user namespace for an ordinary user ({error}; {path} is {bad}); as root: {fix}"
+                return f"as root, sysctl -w {name.replace('/', '.')}={good}"
     return (
-        f"this host refused a user namespace ({error}); in a container, run it with "
-        "--security-opt seccomp=unconfined --security-opt apparmor=unconfined --cap-add SYS_ADMIN, "
-        "or use a virtual machine"
+        "in a container, start it with --cap-add SYS_ADMIN --security-opt seccomp=unconfined "
+        "--security-opt apparmor=unconfined --security-opt systempaths=unconfined; or use a virtual machine"
     )
