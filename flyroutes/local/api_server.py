@@ -44,6 +44,8 @@ async def serve_api(
     config.bind = [f"fd://{os.dup(listener.fileno())}"]
     config.backlog = 1024
     config.errorlog = None
+    # Longer than clients keep an idle connection: the side that sends must be the one that hangs up first.
+    config.keep_alive_timeout = 75
     async with trio.open_nursery() as nursery:
         serve = functools.partial(hypercorn.trio.serve, mode="asgi")
         await nursery.start(serve, make_app(control, token), config)

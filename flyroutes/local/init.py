@@ -24,13 +24,15 @@ NOT_FOUND, NOT_EXECUTABLE = 127, 126
 
 
 def quiet_child(stdin: int, stdout: int, stderr: int) -> None:
-    """Right after a fork: keep nothing of the parent but these three files, and no signal handlers."""
+    """Right after a fork: keep nothing of the parent but these three files, and no signal settings.
+
+    A shell starts what it puts in the background with SIGINT ignored, and that would be inherited.
+    """
     gc.disable()
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if callable(signal.getsignal(number)):
+        if signal.getsignal(number) != signal.SIG_DFL:
             signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for target, source in enumerate((stdin, stdout, stderr)):
         os.dup2(source, target)
     os.closerange(3, 1 << 20)
