@@ -10,10 +10,10 @@ import socket
 import subprocess
 import tempfile
 from functools import partial
-from statistics import median
 
+import race
 from process import BENCH, LOAD_CORE, PYTHON, Program, compile_c, environment, free_port, running, service
-from report import Table, at_least, ratio, spread
+from report import Table
 
 OURS = "udp_echo"
 GOALS = {"C": 0.5, "uvloop": 1.0}
@@ -40,33 +40,31 @@ def _ask(port: int) -> None:
         sock.recv(100)
 
 
-def _load(loader: str, port: int) -> float:
+def _load(loader: str, port: int) -> tuple[int, float]:
     words = map(str, (port, SOURCES, WINDOW, MILLISECONDS))
     said = subprocess.run([loader, *words], check=True, capture_output=True, timeout=30).stdout
     answers, nanoseconds, _lost = map(int, said.split())
-    return 1e9 * answers / nanoseconds
+    return answers, nanoseconds / 1e9
 
 
 def table() -> Table:
     """Servers on one core, the load in C on the other."""
     os.sched_setaffinity(0, {LOAD_CORE})
-    names = (OURS, *GOALS)
-    ports = {name: free_port() for name in names}
+    ports = {name: free_port() for name in (OURS, *GOALS)}
+    servers = {}
     with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
         loader = compile_c(BENCH / "udp_load.c", directory)
-        servers = {}
         for name, port in ports.items():
             servers[name] = stack.enter_context(running(_program(name, port, directory)))
             servers[name].wait_for(partial(_ask, port))
-        rounds = [{name: _load(loader, ports[name]) for name in names} for _ in range(1 + ROUNDS)][1:]
+        speeds = race.run(servers, lambda name: _load(loader, ports[name]), ROUNDS)
         servers[OURS].stop()
         counts = _counts(servers[OURS].output)
-    rates = {name: [one[name] for one in rounds] for name in names}
     return Table(
         "echo",
         f"datagrams of 64 bytes answered per second, {WINDOW} in flight; medians of {ROUNDS} rounds",
-        ("server", "ours", "peer", "peer's", "ratio (quartiles)", ""),
-        [_row(rates[OURS], rates[peer], peer, goal) for peer, goal in GOALS.items()],
+        ("server", "peer", *race.HEAD),
+        [(OURS, f"{peer} echo", *race.cells(speeds[OURS], speeds[peer], GOALS[peer])) for peer in GOALS],
         [f"{SOURCES:,} source addresses under the default limit of 100/s each; our echo counted: {counts}"],
     )
 
@@ -76,15 +74,3 @@ def _counts(output: str) -> str:
     line = re.findall(r'^.*"event": "datagrams".*$', output, re.MULTILINE)[-1]
     counts = {key: f"{value:,}" for key, value in json.loads(line).items() if key not in ("time", "event")}
     return ", ".join(f"{key} {value}" for key, value in ({"over_rate": "0"} | counts).items())
-
-
-def _row(ours: list[float], peers: list[float], peer: str, goal: float) -> tuple[str, ...]:
-    verdict = at_least(goal, ratio(ours, peers))
-    return (
-        OURS,
-        f"{median(ours):,.0f}",
-        f"{peer} echo",
-        f"{median(peers):,.0f}",
-        spread(ours, peers),
-        verdict,
-    )

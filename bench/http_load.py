@@ -16,6 +16,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 class Load:
     """What came of one run; latencies in seconds."""
 
+    answers: int
     rate: float
     median: float
     p99: float
@@ -71,7 +72,9 @@ def run(address: tuple[str, int], path: str, connections: int, requests: int, se
     finally:
         for client in clients:
             client.sock.close()
-    return Load(rate, statistics.median(latencies), sorted(latencies)[int(0.99 * len(latencies))])
+    return Load(
+        len(latencies), rate, statistics.median(latencies), sorted(latencies)[int(0.99 * len(latencies))]
+    )
 
 
 def _drive(clients: list[_Connection], requests: int, until: float) -> list[float]:

@@ -82,6 +82,11 @@ class Running:
         self._said.seek(0)
         return self._said.read().decode(errors="replace")
 
+    def cpu(self) -> float:
+        """Seconds of processor time that it has had (proc(5), stat: utime and stime)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self) -> None:
         """End it: kindly first."""
         self.process.terminate()

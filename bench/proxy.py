@@ -56,8 +56,8 @@ def table() -> Table:
 
 
 def _rows(count: str, paths: dict[str, Any]) -> list[tuple[str, ...]]:
-    rates, medians, p99s = zip(*paths["flycast"], strict=True)
-    direct_rates, direct_medians, direct_p99s = zip(*paths["direct"], strict=True)
+    _, rates, medians, p99s = zip(*paths["flycast"], strict=True)
+    _, direct_rates, direct_medians, direct_p99s = zip(*paths["direct"], strict=True)
     added = 1e3 * median(one - other for one, other in zip(medians, direct_medians, strict=True))
     return [
         (count, "requests/s", f"{median(rates):,.0f}", f"{median(direct_rates):,.0f}",

@@ -1,6 +1,6 @@
 """On a local network, where a WireGuard peer sits: one server directly and through Fly Proxy, by turns.
 
-compare_paths.py ROUNDS CLIENTS...: prints JSON, {CLIENTS: {path: [[requests/s, median s, p99 s], ...]}}.
+compare_paths.py ROUNDS CLIENTS...: prints JSON, {CLIENTS: {path: [[answers, answers/s, p50 s, p99 s], ...]}}.
 """
 
 from __future__ import annotations
