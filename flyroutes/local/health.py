@@ -15,6 +15,7 @@ import h11
 import trio
 
 from flyroutes.platform.model import Check, CheckStatus, Machine, Platform
+from flyroutes.platform.routing import started_at
 
 POLL = 0.05
 """How often the snapshot is looked at for Machines that started or ended, in seconds."""
@@ -70,12 +71,6 @@ def _checks(machine: Machine) -> Iterator[tuple[Check, int]]:
     for check in machine.config.checks:
         if check.port:
             yield check, check.port
-
-
-def started_at(machine: Machine) -> float:
-    """When this run of the Machine began, in seconds since the epoch."""
-    started = (event.timestamp for event in reversed(machine.events) if event.status == "started")
-    return next(started, machine.updated_at)
 
 
 async def _watch(probe: Probe, scope: trio.CancelScope, report: Report) -> None:

@@ -161,13 +161,19 @@ def choose_machine(
 def is_serving(candidate: Candidate) -> bool:
     """Started, not cordoned, and none of its service's checks critical (docs reference/health-checks).
 
-    A check without a result yet does not keep a Machine out: assumed.
+    A check without a result since the start does not keep a Machine out: assumed.
     """
     machine = candidate.machine
     if machine.state != "started" or machine.cordoned:
         return False
     names = {check.name for check in candidate.service.checks}
-    return not any(status.status == "critical" and status.name in names for status in machine.checks)
+    failing = [each for each in machine.checks if each.status == "critical" and each.name in names]
+    return not any(each.updated_at >= started_at(machine) for each in failing)
+
+
+def started_at(machine: Machine) -> float:
+    """When this run of the Machine began, in seconds since the epoch; 0 when its events do not say."""
+    return next((event.timestamp for event in reversed(machine.events) if event.status == "started"), 0.0)
 
 
 def redirect(port: Port, secure: bool, host: str, target: str) -> str | None:

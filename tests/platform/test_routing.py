@@ -14,6 +14,7 @@ from flyroutes.platform.model import (
     Check,
     CheckStatus,
     Concurrency,
+    Event,
     Machine,
     MachineConfig,
     Network,
@@ -155,6 +156,9 @@ FARTHER = {"region": "syd"}
 STOPPED = {"state": "stopped"}
 
 
+RESTARTED = (Event("launched", "started", "flyd", 1.0), Event("exited", "stopped", "flyd", 2.0))
+
+
 def sick(status: str, name: str = "up") -> dict[str, Any]:
     return {"checks": (CheckStatus(name, status, "", 0.0),)}  # type: ignore[arg-type]
 
@@ -175,6 +179,7 @@ CHOICES: dict[str, tuple[list[tuple[int, dict[str, Any]]], set[str] | type]] = {
     "a passing check": ([(0, sick("passing")), (2, {})], {"a"}),
     "a warning is not a failure": ([(0, sick("warning")), (2, {})], {"a"}),
     "a failing check that is not the service's": ([(0, sick("critical", "other")), (2, {})], {"a"}),
+    "a failure of an earlier run": ([(0, {**sick("critical"), "events": RESTARTED}), (2, {})], {"a"}),
     "cordoned": ([(0, {"cordoned": True}), (2, {})], {"b"}),
     "nobody healthy": ([(0, sick("critical"))], Refuse),
     "nobody at all": ([], Refuse),

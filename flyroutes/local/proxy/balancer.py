@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.local.health import started_at
 from flyroutes.local.proxy.appside import Pool, dial
 from flyroutes.local.proxy.failure import Failure, connect_failure
-from flyroutes.platform.routing import Forward, Route, Start, Wait, choose_machine
+from flyroutes.platform.routing import Forward, Route, Start, Wait, choose_machine, started_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,7 +44,8 @@ class Balancer:
         self._log = log
         self._start_machine = start_machine
         self._starting: dict[str, _Starting] = {}
-        self._queues: defaultdict[str, trio.lowlevel.ParkingLot] = defaultdict(trio.lowlevel.ParkingLot)
+        self._queues: defaultdict[tuple[str, int], trio.lowlevel.ParkingLot]
+        self._queues = defaultdict(trio.lowlevel.ParkingLot)
         self._pool = Pool()
         self._random = random.Random()
         self._nursery: trio.Nursery | None = None
@@ -94,8 +94,9 @@ class Balancer:
             self._pool.put(connection)
         else:
             connection.close()
-        if queue := self._queues.get(connection.candidate.machine.app):
-            queue.unpark()
+        for (app, _), queue in self._queues.items():
+            if app == connection.candidate.machine.app:
+                queue.unpark()
 
     async def _open(self, candidate: Candidate, pooled: bool) -> AppConnection:
         # With `requests` Fly reuses connections, with `connections` it opens one per request.
@@ -129,13 +130,15 @@ class Balancer:
             elif failed:
                 return list(failed.values())[-1]
             elif isinstance(decision, Wait) and trio.current_time() < deadline:
-                await self._queue(route.app.name, deadline)
+                await self._queue((route.app.name, route.port.start), deadline)
             else:
                 raise Failure(503, "PR03", decision.reason)
 
-    async def _queue(self, app: str, deadline: float) -> None:
+    async def _queue(self, place: tuple[str, int], deadline: float) -> None:
         with trio.move_on_at(deadline):
-            await self._queues[app].park()
+            await self._queues[place].park()
+        if place in self._queues and not self._queues[place]:
+            del self._queues[place]
 
     async def _wake(self, machine: Machine, started: set[str], failed: dict[str, Failure]) -> None:
         if machine.id in started:

@@ -121,11 +121,11 @@ class Exchange:
         return False
 
     async def _upload(self) -> None:
-        """The rest of the request's body."""
+        """The rest of the request's body; then an eye on the client while the app answers."""
         while chunk := await self._client.receive():
             await self._send_app(self._app.http.send(h11.Data(chunk)))
         await self._send_app(self._app.http.send(h11.EndOfMessage()))
-        self._uploading = False
+        await self._watch()
 
     async def _send_app(self, data: bytes | None) -> None:
         # An app that no longer listens may have answered already: what it said, or did not, decides.

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import Platform
 
 
+ROUTES_KEPT = 1000
+"""A search looks at every Machine; a platform value never changes, so what was found in it stays true."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """A connection as its client sees it. `name` is the SNI once TLS is done, else empty."""
@@ -57,11 +61,20 @@ class Gateway:
         self._log = log
         self._region = region
         self._random = random.Random()
+        self._routes: dict[tuple[str, int, str, str], Route] = {}
+        self._routes_of: Platform | None = None
 
     def find(self, inbound: Inbound, host: str = "") -> Route | None:
         """The service that `inbound` is for, now; `host` names the app where nothing else does."""
-        name = inbound.name or host
-        return find_service(self._snapshot(), inbound.address, inbound.port, name, inbound.source[0])
+        platform = self._snapshot()
+        if platform is not self._routes_of or len(self._routes) > ROUTES_KEPT:
+            self._routes_of = platform
+            self._routes.clear()
+        asked = (inbound.address, inbound.port, inbound.name or host, inbound.source[0])
+        route = self._routes.get(asked) or find_service(platform, *asked)
+        if route:
+            self._routes[asked] = route
+        return route
 
     def hop(self, inbound: Inbound, version: Version) -> Hop:
         """What the headers say about the connection."""
@@ -122,13 +135,14 @@ class Gateway:
         route = find()
         if route is None or "http" not in route.port.handlers:
             raise Failure(404, "", f"no app serves {request.host or 'this host'} on port {inbound.port}")
-        location = redirect(route.port, inbound.secure, request.host, request.target.decode("latin-1"))
+        host = request.host or f"{route.app.name}.fly.dev"  # HTTP/1.0 does without; HTTP/1.1 cannot.
+        location = redirect(route.port, inbound.secure, host, request.target.decode("latin-1"))
         if location:
             moved = response_headers([(b"location", location.encode("latin-1"))], hop.version, request_id)
             return await _respond(client, 301, moved)
         headers = request_headers(request.headers, hop, request_id)
-        if not request.host:  # HTTP/1.0 does without; the app's HTTP/1.1 cannot.
-            headers.append((b"host", f"{route.app.name}.fly.dev".encode()))
+        if not request.host:
+            headers = [(b"host", host.encode("latin-1")), *(item for item in headers if item[0] != b"host")]
         rewrite = partial(response_headers, version=hop.version, request_id=request_id)
         attempt = partial(self._attempt, inbound, client, find, headers, rewrite)
         if not await attempt(pooled="proxy_proto" not in route.port.handlers):

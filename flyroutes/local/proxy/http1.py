@@ -119,8 +119,7 @@ class Http1Client:
 
     async def abort(self) -> None:
         """See `Client`. A reset: after a mere close, a body without a length would look complete."""
-        if isinstance(self.stream, trio.SocketStream):
-            self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        _transport(self.stream).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await trio.aclose_forcefully(self.stream)
 
     async def switch(self, headers: Headers) -> bytes:
@@ -138,10 +137,10 @@ class Http1Client:
 
     async def finish(self) -> None:
         """Close in a way that lets the client read our last words even if it is still sending."""
-        if isinstance(self.stream, trio.SocketStream):
-            with trio.move_on_after(LINGER_SECONDS):
-                await _linger(self.stream)
-        await trio.aclose_forcefully(self.stream)
+        with trio.move_on_after(LINGER_SECONDS):
+            if self.http.their_state in (h11.SEND_BODY, h11.ERROR):
+                await _linger(_transport(self.stream))
+            await self.stream.aclose()
 
     async def _next_event(self) -> object:
         while (event := self._parse()) is h11.NEED_DATA:
@@ -180,6 +179,12 @@ def _origin_form(host: bytes, target: bytes) -> tuple[bytes, bytes]:
             authority, slash, path = target[len(scheme) :].partition(b"/")
             return authority, slash + path or b"/"
     return host, target
+
+
+def _transport(stream: Stream) -> trio.SocketStream:
+    transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    assert isinstance(transport, trio.SocketStream)
+    return transport
 
 
 async def _linger(stream: trio.SocketStream) -> None:

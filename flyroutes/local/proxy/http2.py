@@ -153,9 +153,9 @@ class Http2Stream:
 
     def discard(self) -> None:
         """The answer is done or given up: give back what was not read, and have no more of it sent."""
-        for _, length in self._body:
-            self._http.acknowledge_received_data(length, self.id)
         try:
+            for _, length in self._body:
+                self._http.acknowledge_received_data(length, self.id)
             if not self._ending:
                 self._http.reset_stream(self.id, h2.errors.ErrorCodes.INTERNAL_ERROR)
             elif not self._body_ended:

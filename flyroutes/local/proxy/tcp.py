@@ -28,8 +28,9 @@ async def _copy(source: Stream, sink: Stream, scope: trio.CancelScope) -> None:
             await sink.send_all(data)
         if isinstance(sink, trio.abc.HalfCloseableStream):
             await sink.send_eof()
-        else:
-            scope.cancel()  # TLS has no half-close: the end of the app's data ends the connection.
+        else:  # TLS has no half-close: the end of the app's data ends the connection.
+            await sink.aclose()
+            scope.cancel()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         scope.cancel()
 

@@ -35,7 +35,7 @@ async def terminate(
 
     context = server_context()
     context.sni_callback = choose
-    secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+    secure = trio.SSLStream(stream, context, server_side=True)
     try:
         with trio.fail_after(HANDSHAKE_TIMEOUT):
             await secure.do_handshake()

@@ -240,3 +240,18 @@ async def test_reused_connection_that_the_app_closes_costs_nothing(world: World)
     await world.publish(one_only, concurrency=REQUESTS)
     for _ in range(3):
         assert (await world.get()).body == b"one"
+
+
+async def test_client_that_leaves_after_its_upload_is_noticed(world: World) -> None:
+    left = trio.Event()
+
+    async def slow(stream: trio.SocketStream) -> None:
+        await read_all(stream)
+        left.set()
+
+    await world.publish(slow)
+    stream = await world.connect()
+    await stream.send_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n")
+    await stream.send_all(b"hi")
+    await stream.aclose()
+    await left.wait()

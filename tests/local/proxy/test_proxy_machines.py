@@ -12,7 +12,7 @@ import trio
 from fly_proxy import answer, canned, free_port, read_all, whoami
 from flyroutes.errors import PlatformError
 from flyroutes.local.proxy import balancer
-from flyroutes.platform.model import Check, CheckStatus, Concurrency
+from flyroutes.platform.model import Check, CheckStatus, Concurrency, Event, Port
 
 if TYPE_CHECKING:
     from fly_proxy import World
@@ -35,9 +35,13 @@ async def test_another_machine_takes_over_from_a_dead_one(world: World) -> None:
         assert (await world.get()).status == 200
 
 
+def launched(at: float) -> tuple[Event, ...]:
+    return (Event("launched", "started", "flyd", at),)
+
+
 async def test_connects_are_retried_while_the_machine_boots(world: World) -> None:
     port = free_port("127.0.0.1")
-    world.put(world.machine(port, updated_at=time.time()))
+    world.put(world.machine(port, events=launched(time.time())))
     answers: list[Any] = []
 
     async def ask() -> None:
@@ -54,7 +58,7 @@ async def test_connects_are_retried_while_the_machine_boots(world: World) -> Non
 
 async def test_boot_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(balancer, "BOOT_SECONDS", 0.1)
-    world.put(world.machine(free_port("127.0.0.1"), updated_at=time.time() + 60))
+    world.put(world.machine(free_port("127.0.0.1"), events=launched(time.time() + 60)))
     assert (await world.get()).status == 502
 
 
@@ -187,6 +191,37 @@ async def test_request_that_waited_in_vain_is_503(world: World, monkeypatch: pyt
         hold.let_go()
     assert got.status == 503
     assert b"hard limit" in got.body
+
+
+async def test_services_queue_apart(world: World) -> None:
+    """A place that comes free on one port goes to who waits for that port."""
+    holds, limit = (_Hold(), _Hold()), Concurrency("requests", 1, 1)
+    service = world.machine().config.services[0]
+    ports = (world.port, free_port(world.address))
+    services = tuple(
+        [
+            replace(
+                service,
+                internal_port=await world.serve(hold),
+                ports=(Port(port, port, ("http",)),),
+                concurrency=limit,
+            )
+            for hold, port in zip(holds, ports, strict=True)
+        ]
+    )
+    machine = world.machine()
+    world.put(replace(machine, config=replace(machine.config, services=services)))
+    async with trio.open_nursery() as nursery:
+        for port, hold in zip(ports, holds, strict=True):
+            for _ in range(2):
+                nursery.start_soon(lambda port=port: world.get(port=port))
+            await world.until(lambda hold=hold: hold.seen)
+        for _ in range(2):
+            holds[1].let_go()
+        await world.until(lambda: holds[1].seen == 2)
+        for _ in range(2):
+            holds[0].let_go()
+    assert (holds[0].seen, holds[0].most) == (2, 1)
 
 
 class _Hold:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from fly_proxy import ADDRESS, answer, read_all, whoami
+from fly_proxy import ADDRESS, answer, canned, read_all, whoami
 from flyroutes.platform.model import IP
 
 if TYPE_CHECKING:
@@ -115,12 +115,37 @@ async def test_plain_http_to_a_tls_port(world: World) -> None:
     assert world.codes() == ["PT04"]
 
 
-async def test_tls_alone_passes_any_protocol(world: World) -> None:
-    async def shout(stream: trio.SocketStream) -> None:
-        await stream.send_all((await stream.receive_some(100)).upper())
+async def shout(stream: trio.SocketStream) -> None:
+    """An app that speaks a protocol of its own."""
+    await stream.send_all((await stream.receive_some(100)).upper())
 
+
+async def test_tls_alone_passes_any_protocol(world: World) -> None:
     await world.publish(shout, handlers=("tls",))
     stream = await world.connect_tls()
     async with stream:
         await stream.send_all(b"hello")
         assert await read_all(stream) == b"HELLO"
+
+
+STRICT = {"tls": (shout, ("tls",)), "https": (whoami, ("tls", "http"))}
+
+
+@pytest.mark.parametrize(("app", "handlers"), STRICT.values(), ids=STRICT)
+async def test_end_of_tls_is_announced(world: World, app: Any, handlers: tuple[Any, ...]) -> None:
+    """Without a close_notify a strict client could not tell the end from a cut."""
+    await world.publish(app, handlers=handlers)
+    plain = await world.connect()
+    stream = trio.SSLStream(plain, world.trust(), server_hostname="web.fly.dev")
+    async with stream:
+        await stream.send_all(GET)
+        assert b"web.fly.dev" in (await read_all(stream)).lower()
+
+
+async def test_answer_before_the_body_is_complete(world: World) -> None:
+    await world.publish(canned(b"HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n"), handlers=("tls", "http"))
+    stream = await world.connect_tls()
+    async with stream:
+        await stream.send_all(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n")
+        await stream.send_all(b"x" * 100_000)
+        assert answer(await stream.receive_some(65536)).status == 413
