@@ -17,13 +17,15 @@ STYLE = (HERE / "page.css").read_text(encoding="utf-8")
 PAGE = Template((HERE / "page.html").read_text(encoding="utf-8"))
 # Even if a value slipped through unescaped, the browser would run and load nothing but this very style.
 # Source: https://www.w3.org/TR/CSP3/
-POLICY = "; ".join((
-    "default-src 'none'",
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-))
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 
 ROUTES = {
     "flycast": ("Flycast", "Private HTTP through Fly Proxy", "0.0.0.0"),
@@ -44,7 +46,7 @@ CARD = Template("""\
 def card(row: Mapping[str, Any]) -> str:
     """Return the HTML of one route; `row` is one of /reach, as the public sees it."""
     name, how, bind = ROUTES[row["route"]]
-    unit = f'{row["latency_ms"]:.1f} <small>ms</small>' if row["ok"] else escape(row["reason"])
+    unit = f"{row['latency_ms']:.1f} <small>ms</small>" if row["ok"] else escape(row["reason"])
     state, word = ("up", "answers") if row["ok"] else ("down", "no answer")
     return CARD.substitute(
         name=name, how=how, bind=bind, state=state, word=word, figure=unit, target=escape(row["target"])

@@ -143,8 +143,11 @@ class Connection(TCPServer):
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[str]:
-    return [text for error in group.exceptions
-            for text in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [repr(error)])]
+    return [
+        text
+        for error in group.exceptions
+        for text in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [repr(error)])
+    ]
 
 
 async def _stay_on_http1(self: H11Protocol, event: h11.Request) -> None:
