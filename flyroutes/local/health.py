@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import h11
 import trio
 
+from flyroutes.platform.balancing import started_at
 from flyroutes.platform.model import Check, CheckStatus, Machine, Platform
-from flyroutes.platform.routing import started_at
 
 POLL = 0.05
 """How often the snapshot is looked at for Machines that started or ended, in seconds."""

@@ -5,20 +5,21 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter, defaultdict
+from math import inf
 from typing import TYPE_CHECKING
 
 import trio
 
 from flyroutes.local.proxy.appside import Pool, dial
 from flyroutes.local.proxy.failure import Failure, connect_failure
-from flyroutes.platform.routing import Forward, Route, Start, Wait, choose_machine, started_at
+from flyroutes.platform.balancing import Forward, Start, Wait, choose_machine, started_at
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from flyroutes.local.proxy.appside import AppConnection
     from flyroutes.platform.model import Machine
-    from flyroutes.platform.routing import Candidate
+    from flyroutes.platform.routing import Candidate, Route
 
     FindRoute = Callable[[], Route | None]
 
@@ -72,11 +73,12 @@ class Balancer:
         A refusal sends the request to another Machine, and is tried again while the refusing one boots.
         """
         failed: dict[str, Failure] = {}
-        give_up = trio.current_time() + BOOT_SECONDS
+        give_up = inf
         while True:
             candidate = await self._choose(find, failed)
             if isinstance(candidate, Failure):
-                if trio.current_time() > give_up or not _still_booting(find(), failed):
+                give_up = min(give_up, trio.current_time() + BOOT_SECONDS)
+                if trio.current_time() >= give_up or not _still_booting(find(), failed):
                     raise candidate
                 await trio.sleep(BOOT_RETRY)
                 failed.clear()
@@ -127,6 +129,7 @@ class Balancer:
                 return decision.candidate
             if isinstance(decision, Start):
                 await self._wake(decision.machine, started, failed)
+                deadline = trio.current_time() + QUEUE_TIMEOUT
             elif failed:
                 return list(failed.values())[-1]
             elif isinstance(decision, Wait) and trio.current_time() < deadline:

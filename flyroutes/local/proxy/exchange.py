@@ -6,80 +6,26 @@ It does not know whether the client speaks HTTP/1.1 or HTTP/2: that is the `Clie
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 import h11
 import trio
 
+from flyroutes.local.proxy.concurrency import alongside
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.platform.headers import Headers, wants_websocket
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
     from flyroutes.local.proxy.appside import AppConnection
+    from flyroutes.local.proxy.client import Client
 
     Rewrite = Callable[[Iterable[tuple[bytes, bytes]]], Headers]
 
 PATIENCE = 0.25
 """A client that leaves is noticed while the app thinks for longer than this; quick answers skip the watch."""
 FLUSH_SIZE = 65536
-_REPEATABLE = (b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE")
-
-
-@dataclass(slots=True)
-class Request:
-    """A request's head. `host` is what names the app on a shared address."""
-
-    method: bytes
-    target: bytes
-    headers: Headers
-    host: str
-    has_body: bool
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether it may be sent twice (RFC 9110 section 9.2.2) with what we still have of it."""
-        return not self.has_body and self.method in _REPEATABLE
-
-
-class Client(Protocol):
-    """The client's side of one request. `start`, `data` and `end` only queue; `flush` sends."""
-
-    request: Request
-    started: bool
-    """Whether any of the final response was queued."""
-
-    async def proceed(self) -> None:
-        """Answer `expect: 100-continue`, if the client waits for that before it sends the body."""
-
-    async def receive(self) -> bytes:
-        """The next piece of the body, empty at its end; Failure or ClientGone."""
-
-    def receive_nowait(self) -> bytes | None:
-        """As `receive`, None when it would have to wait."""
-
-    async def wait_gone(self) -> None:
-        """Return when the client is gone."""
-
-    def inform(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Queue a 1xx response."""
-
-    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Queue the head of the response."""
-
-    def data(self, chunk: bytes) -> None:
-        """Queue a piece of its body."""
-
-    def end(self) -> None:
-        """Queue its end."""
-
-    async def flush(self) -> None:
-        """Send what is queued; ClientGone."""
-
-    async def abort(self) -> None:
-        """Let the client see that the response it is getting will not be completed."""
 
 
 class Exchange:
@@ -194,30 +140,3 @@ class Exchange:
     async def _watch(self) -> None:
         await self._client.wait_gone()
         raise ClientGone("the client left before it had its answer")
-
-
-T = TypeVar("T")
-
-
-async def alongside(background: Callable[[], Awaitable[None]], foreground: Callable[[], Awaitable[T]]) -> T:
-    """Run both until `foreground` is done; the first error ends both and is raised as it is, ungrouped."""
-    errors: list[Exception] = []
-    results: list[T] = []
-
-    async def guarded(job: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await job()
-        except Exception as error:
-            errors.append(error)
-            nursery.cancel_scope.cancel()
-
-    async def finish() -> None:
-        results.append(await foreground())
-        nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(guarded, background)
-        await guarded(finish)
-    if errors:
-        raise errors[0]
-    return results[0]

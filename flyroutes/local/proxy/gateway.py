@@ -14,7 +14,7 @@ import trio
 from flyroutes.local.proxy.exchange import Exchange
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.http1 import Http1Client
-from flyroutes.local.proxy.http2 import Http2Connection, Http2Stream
+from flyroutes.local.proxy.http2 import Http2Connection
 from flyroutes.local.proxy.tcp import proxy_header, relay
 from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers, response_headers
 from flyroutes.platform.routing import Route, find_service, redirect
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from flyroutes.local.proxy.appside import AppConnection
     from flyroutes.local.proxy.balancer import Balancer, FindRoute
-    from flyroutes.local.proxy.exchange import Client, Rewrite
+    from flyroutes.local.proxy.client import Client
+    from flyroutes.local.proxy.exchange import Rewrite
+    from flyroutes.local.proxy.http2_stream import Http2Stream
     from flyroutes.platform.headers import Headers
     from flyroutes.platform.model import Platform
 

@@ -11,7 +11,7 @@ import h11
 import trio
 
 from flyroutes.local.proxy.appside import CHUNK, MAX_HEAD
-from flyroutes.local.proxy.exchange import Request
+from flyroutes.local.proxy.client import Request
 from flyroutes.local.proxy.failure import ClientGone, Failure
 
 if TYPE_CHECKING:
