@@ -6,6 +6,7 @@ ends with it.
 
 from __future__ import annotations
 
+import gc
 import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -54,6 +55,9 @@ def main(channel: socket.socket, settings: Settings) -> None:
         "build the file system of its Machines", "in a container, --security-opt systempaths=unconfined"
     ):
         root.build(_etc(authority.pem))
+    # What is imported stays, so the collector need not look at it; each look at it would also copy its pages
+    # in the Machines' processes 1, which are forks of this one.
+    gc.freeze()
     trio.run(LocalNetwork(Launcher(channel), settings, authority).run)
 
 
