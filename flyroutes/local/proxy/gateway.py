@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ from flyroutes.local.proxy.exchange import Exchange
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.http1 import Http1Client
 from flyroutes.local.proxy.http2 import Http2Connection
-from flyroutes.local.proxy.tcp import proxy_header, relay
+from flyroutes.local.proxy.inbound import Inbound, send_preface
+from flyroutes.local.proxy.tcp import relay
 from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers, response_headers
 from flyroutes.platform.routing import Route, find_service, redirect
 
@@ -33,23 +33,6 @@ if TYPE_CHECKING:
 
 ROUTES_KEPT = 1000
 """A search looks at every Machine; a platform value never changes, so what was found in it stays true."""
-
-
-@dataclass(frozen=True, slots=True)
-class Inbound:
-    """A connection as its client sees it. `name` is the SNI once TLS is done, else empty."""
-
-    stream: trio.abc.Stream
-    source: tuple[str, int]
-    address: str
-    port: int
-    secure: bool = False
-    name: str = ""
-
-    @property
-    def fields(self) -> dict[str, object]:
-        """What every log line about it says."""
-        return {"client": self.source[0], "address": self.address, "port": self.port}
 
 
 class Gateway:
@@ -135,7 +118,7 @@ class Gateway:
             raise Failure(405, "", "CONNECT is not served")
         find = partial(self.find, inbound, request.host)
         route = find()
-        if route is None or "http" not in route.port.handlers:
+        if route is None or "http" not in route.port.handlers:  # That it is a 404: assumed.
             raise Failure(404, "", f"no app serves {request.host or 'this host'} on port {inbound.port}")
         host = request.host or f"{route.app.name}.fly.dev"  # HTTP/1.0 does without; HTTP/1.1 cannot.
         location = redirect(route.port, inbound.secure, host, request.target.decode("latin-1"))
@@ -165,10 +148,7 @@ class Gateway:
             await send_preface(app, find(), inbound)
             switch = await Exchange(app, client, rewrite).run(headers)
             if switch and isinstance(client, Http1Client):
-                rest = await client.switch(rewrite(switch.headers))
-                await app.stream.send_all(rest)
-                await client.stream.send_all(app.http.trailing_data[0])
-                await relay(client.stream, app.stream)
+                await _relay_websocket(client, app, rewrite(switch.headers))
         except Failure:
             # The app may close an idle connection as we pick it (RFC 9112 section 9.3.1).
             if client.started or not (app.used and client.request.repeatable):
@@ -195,13 +175,13 @@ class Gateway:
         return new_request_id(int(time.time() * 1000), self._random, self._region)
 
 
-async def send_preface(app: AppConnection, route: Route | None, inbound: Inbound) -> None:
-    """The `proxy_proto` handler: tell the app who is calling before anything else."""
-    if route and "proxy_proto" in route.port.handlers:
-        target = (inbound.address, inbound.port)
-        header = proxy_header(route.port.proxy_proto_version, inbound.source, target)
-        with contextlib.suppress(trio.BrokenResourceError):  # The relay that follows notices.
-            await app.stream.send_all(header)
+async def _relay_websocket(client: Http1Client, app: AppConnection, headers: Headers) -> None:
+    """Both have spoken HTTP; what they have sent beyond it goes first."""
+    early = await client.switch(headers)
+    with contextlib.suppress(trio.BrokenResourceError):
+        await app.stream.send_all(early)
+        await client.stream.send_all(app.http.trailing_data[0])
+        await relay(client.stream, app.stream)
 
 
 async def _respond(client: Client, status: int, headers: Headers, body: bytes = b"") -> None:

@@ -36,20 +36,20 @@ class Http1Client:
         self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self.request = Request(b"", b"", [], "", False)
         self.started = False
+        self._served = False
         self._queue: list[bytes] = []
         self._scope = head_scope
 
     async def next_request(self) -> bool:
         """Read the next head into `request`; False when the client is done. Failure (400, 431, ...)."""
         event = self._parse()
-        if event is h11.NEED_DATA and self.started:
+        if event is h11.NEED_DATA and self._served:
             await self._receive()  # Between requests a client may idle: Fly documents no limit.
             event = self._parse()
         if event is h11.NEED_DATA:
             self._scope.deadline = trio.current_time() + HEAD_TIMEOUT
             event = await self._next_event()
             self._scope.deadline = float("inf")
-        self.started = False
         if not isinstance(event, h11.Request):
             return False
         self.request = _request(event)
@@ -133,6 +133,7 @@ class Http1Client:
         if self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE:
             return False
         self.http.start_next_cycle()
+        self.started, self._served = False, True
         return True
 
     async def finish(self) -> None:

@@ -12,7 +12,8 @@ import trio
 
 from flyroutes.local.proxy.balancer import Balancer
 from flyroutes.local.proxy.failure import Failure
-from flyroutes.local.proxy.gateway import Gateway, Inbound, send_preface
+from flyroutes.local.proxy.gateway import Gateway
+from flyroutes.local.proxy.inbound import Inbound, send_preface
 from flyroutes.local.proxy.tcp import relay
 from flyroutes.local.proxy.tls import terminate
 from flyroutes.platform.routing import app_named, find_app, is_shared, listeners

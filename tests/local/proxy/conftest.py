@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     """A proxy that runs, for an app `web` at `world.address`:`world.port`."""
-    with trio.fail_after(20):
+    with trio.fail_after(8):
         async with trio.open_nursery() as nursery:
             world = World(nursery, port=free_port(ADDRESS))
             await nursery.start(world.proxy.run)

@@ -45,6 +45,16 @@ async def test_bad_request_is_answered_with_its_reason(world: World, sent: bytes
     assert (await world.get()).status == 200
 
 
+async def test_bad_request_after_a_good_one_is_answered_too(world: World) -> None:
+    await world.publish(whoami)
+    stream = await world.connect()
+    async with stream:
+        for sent, status in ((b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", 200), (b"nonsense\r\n\r\n", 400)):
+            await stream.send_all(sent)
+            assert answer(await stream.receive_some(65536)).status == status
+        assert await read_all(stream) == b""
+
+
 async def test_headers_up_to_the_limit_pass(world: World) -> None:
     await world.publish(whoami)
     assert (await world.get("x: " + "x" * 60_000)).status == 200
