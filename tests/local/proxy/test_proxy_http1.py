@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from fly_proxy import ADDRESS, REQUESTS, answer, canned, next_event, read_all, reply, whoami
+from flyroutes.local.proxy import appside
 from flyroutes.platform.model import Concurrency
 
 if TYPE_CHECKING:
@@ -255,3 +256,18 @@ async def test_client_that_leaves_after_its_upload_is_noticed(world: World) -> N
     await stream.send_all(b"hi")
     await stream.aclose()
     await left.wait()
+
+
+async def test_idle_connection_to_the_app_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appside, "IDLE_SECONDS", 0.05)
+    ended: list[int] = []
+
+    async def noted(stream: trio.SocketStream) -> None:
+        await whoami(stream)
+        ended.append(stream.socket.fileno())
+
+    await world.publish(noted, concurrency=REQUESTS)
+    first = (await world.get()).json()["peer"]
+    await trio.sleep(0.1)
+    assert (await world.get()).json()["peer"] != first  # Too old, though nobody has swept it away yet.
+    await world.until(lambda: len(ended) == 2)
