@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from flyroutes import checking, session
+from flyroutes import session
 from flyroutes.errors import HostError
 from flyroutes.local import channel, init
 from flyroutes.local.launch import World
@@ -24,6 +24,8 @@ def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[
         return _wait(session.start_program(door, command))
     apps = session.read_apps(files or default_files())
     with World(session.settings(apps, {})) as world:
+        from flyroutes import checking  # its libraries are read while the network starts
+
         door = world.wait_ready(_note_warning)
         for outcome in checking.look(door, apps):
             if not outcome.ok:

@@ -16,7 +16,7 @@ from flyroutes.local import inside
 from flyroutes.local.kernel.namespaces import ORDINARY_UID
 from flyroutes.local.kernel.root import CERTIFICATES
 from flyroutes.local.launch import Door
-from flyroutes.local.network import Settings
+from flyroutes.local.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

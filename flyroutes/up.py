@@ -9,7 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from flyroutes import checking, session
+from flyroutes import session
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local import channel
 from flyroutes.local.launch import Door, World
@@ -30,6 +30,8 @@ def up(files: Sequence[Path], port: int) -> int:
     _say(f"booting {len(apps)} app{'s' if len(apps) != 1 else ''}: {', '.join(app.app for app in apps)}")
     try:
         with World(session.settings(apps, published)) as world:
+            from flyroutes import checking  # its libraries are read while the network starts
+
             door = world.wait_ready(_show_log)
             _say(f"network ready after {time.perf_counter() - began:.2f} s; checking the routes")
             print(f"\n{checking.table(checking.look(door, apps))}\n")

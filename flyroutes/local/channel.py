@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import array
 import json
 import socket
-import time
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import trio
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-_PACKETS_HELD = 10_000
-_PACKET_LIMIT = 1 << 17
+PACKET_LIMIT = 1 << 17
 _MOST_FILES = 16
 
 
@@ -28,35 +25,5 @@ def send(sock: socket.socket, event: dict[str, Any], files: Sequence[int] = ()) 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """The next event and its files, blocking; None when the other end is gone."""
-    data, files, _flags, _address = socket.recv_fds(sock, _PACKET_LIMIT, _MOST_FILES)
+    data, files, _flags, _address = socket.recv_fds(sock, PACKET_LIMIT, _MOST_FILES)
     return (json.loads(data) if data else None), list(files)
-
-
-class Launcher:
-    """The network's end. Talking never waits; what a slow launcher makes us drop is counted and said."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
-        self._to_queue, self._queue = trio.open_memory_channel[tuple[bytes, Sequence[int]]](_PACKETS_HELD)
-        self._dropped = 0
-
-    def log(self, source: str, message: str, **fields: object) -> None:
-        """One structured log line."""
-        self.say({"log": {"time": time.time(), "source": source, "message": message, **fields}})
-
-    def say(self, event: dict[str, Any], files: Sequence[int] = ()) -> None:
-        """Queue one event."""
-        if self._dropped:
-            event["dropped_before"] = self._dropped
-        try:
-            self._to_queue.send_nowait((json.dumps(event, default=str).encode()[:_PACKET_LIMIT], files))
-            self._dropped = 0
-        except trio.WouldBlock:
-            self._dropped += 1
-
-    async def write(self) -> None:
-        """Send what is queued, for ever."""
-        sock = trio.socket.from_stdlib_socket(self._socket)
-        async for packet, files in self._queue:
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
-            await sock.sendmsg([packet], rights)

@@ -7,6 +7,7 @@ whoever waits. The Machines API calls these methods; so does the boot from fly.t
 from __future__ import annotations
 
 import dataclasses
+import functools
 import secrets
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -35,7 +36,7 @@ from flyroutes.platform.model import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flyroutes.local.machines import Kernel
+    from flyroutes.local.kernel_client import KernelClient
     from flyroutes.platform.lifecycle import Action
 
 _MACHINE_EVENTS_KEPT = 50
@@ -52,7 +53,7 @@ class Control:
 
     def __init__(
         self,
-        kernel: Kernel,
+        kernel: KernelClient,
         nursery: trio.Nursery,
         observe: Callable[[Platform], None],
         log: Log,
@@ -230,7 +231,8 @@ class Control:
         pid = self._supervisor.pid(machine_id)
         if machine.state != "started" or pid is None:
             raise PlatformError(f"machine {machine_id} is {machine.state}: only a started one can exec", 412)
-        return await execute(lambda stdio: self._kernel.execute(pid, machine, command, stdio), timeout, stdin)
+        start = functools.partial(self._kernel.execute, pid, machine, command)
+        return await execute(start, self._kernel.wait, timeout, stdin)
 
     async def allocate_ip(self, app: str, type: IPType, network: str = "") -> IP:
         """Give the app an address. An empty `network` means the organization's default one, as on Fly."""

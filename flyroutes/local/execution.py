@@ -14,7 +14,7 @@ from flyroutes.errors import PlatformError
 from flyroutes.local.init import exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 OUTPUT_LIMIT = 1 << 20
 """Bytes kept of each of stdout and stderr; the rest is read and dropped."""
@@ -30,8 +30,13 @@ class ExecResult:
     stderr: bytes
 
 
-async def execute(start: Callable[[tuple[int, int, int]], int], timeout: float, stdin: bytes) -> ExecResult:
-    """Call `start` with (stdin, stdout, stderr) files; it returns a pid whose end is the command's end.
+async def execute(
+    start: Callable[[tuple[int, int, int]], int],
+    wait: Callable[[int], Awaitable[int]],
+    timeout: float,
+    stdin: bytes,
+) -> ExecResult:
+    """Call `start` with (stdin, stdout, stderr) files; it returns a pid that `wait` turns into a wait status.
 
     PlatformError 408 when it takes longer than `timeout` seconds; the command is killed then.
     """
@@ -48,24 +53,13 @@ async def execute(start: Callable[[tuple[int, int, int]], int], timeout: float, 
                 nursery.start_soon(_feed, feed, stdin)
                 nursery.start_soon(_collect, out, outputs[0])
                 nursery.start_soon(_collect, err, outputs[1])
-                status = await wait_for(pid)
+                status = await wait(pid)
         if scope.cancelled_caught:
             os.kill(pid, signal.SIGKILL)
-            await wait_for(pid)
+            await wait(pid)
             raise PlatformError(f"the command was still running after {timeout:g} s and was killed", 408)
     code = exit_code(status)
     return ExecResult(code, max(0, code - 128), bytes(outputs[0]), bytes(outputs[1]))
-
-
-async def wait_for(pid: int) -> int:
-    """Wait for a child of this process; its wait status."""
-    fd = os.pidfd_open(pid)
-    try:
-        await trio.lowlevel.wait_readable(fd)
-    finally:
-        trio.lowlevel.notify_closing(fd)
-        os.close(fd)
-    return os.waitpid(pid, 0)[1]  # noqa: ASYNC222 (it has ended: this does not block)
 
 
 async def _feed(stream: trio.lowlevel.FdStream, data: bytes) -> None:

@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from flyroutes.errors import FlyroutesError, HostError
-from flyroutes.local import channel, init, network
+from flyroutes.local import channel, files, init
 from flyroutes.local.kernel import namespaces, syscalls
+from flyroutes.local.spawner import fork as fork_spawner
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
     from types import TracebackType
+
+    from flyroutes.local.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Door:
 class World:
     """A running local network. Leaving the context ends it, with everything in it."""
 
-    def __init__(self, settings: network.Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.channel, theirs = channel.pair()
         sys.stdout.flush()
         self.pid = os.fork()
@@ -65,9 +68,9 @@ class World:
 
     def wait_ready(self, on_log: Callable[[dict[str, Any]], None]) -> Door:
         """Wait until the apps are started and the API answers; FlyroutesError says why not."""
-        for event, files in self.events():
+        for event, opened in self.events():
             if "ready" in event:
-                return Door(dict(zip(event["ready"]["kinds"], files, strict=True)), event["ready"]["env"])
+                return Door(dict(zip(event["ready"]["kinds"], opened, strict=True)), event["ready"]["env"])
             if "error" in event:
                 raise _as_error(event)
             if "log" in event:
@@ -81,7 +84,7 @@ def _as_error(event: dict[str, Any]) -> FlyroutesError:
     return error
 
 
-def _hold(theirs: socket.socket, settings: network.Settings) -> None:
+def _hold(theirs: socket.socket, settings: Settings) -> None:
     """The holder: enters the world, starts its process 1, and ends with it."""
     code = 1
     try:
@@ -104,7 +107,7 @@ def _hold(theirs: socket.socket, settings: network.Settings) -> None:
         os._exit(code)
 
 
-def _be_process_1(theirs: socket.socket, settings: network.Settings) -> None:
+def _be_process_1(theirs: socket.socket, settings: Settings) -> None:
     """Reap orphans until the network's process ends."""
     try:
         syscalls.die_with_parent(0)
@@ -122,9 +125,14 @@ def _be_process_1(theirs: socket.socket, settings: network.Settings) -> None:
         os._exit(1)
 
 
-def _be_network(theirs: socket.socket, settings: network.Settings) -> None:
+def _be_network(theirs: socket.socket, settings: Settings) -> None:
     try:
-        network.main(theirs, settings)
+        files.build()
+        spawner = fork_spawner(settings.uid)
+        # Imported after that fork, so that the copies of it which the Machines get stay small.
+        from flyroutes.local import network
+
+        network.main(theirs, settings, spawner)
     except FlyroutesError as error:
         channel.send(theirs, {"error": str(error), "exit_status": error.exit_status})
     except BaseException:

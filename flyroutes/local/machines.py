@@ -12,13 +12,12 @@ from flyroutes.local import image, init, inside
 from flyroutes.local.kernel import namespaces, root, syscalls, wiring
 from flyroutes.local.kernel.firewall import Firewall
 from flyroutes.platform import addresses
-from flyroutes.platform.fabric import fabric_addresses, reachable_prefixes, udp_services
 from flyroutes.platform.runtime import environment, hosts_file, resolv_conf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flyroutes.platform.model import Machine, Network, Peer, Platform
+    from flyroutes.platform.model import Machine, Network, Peer
 
 _FIRST_LINK = 10
 _FIRST_PEER = _FIRST_LINK + addresses.MACHINES_PER_NETWORK
@@ -42,8 +41,6 @@ class Kernel:
         self._home = namespaces.Home()
         self._fabric = wiring.Fabric(self._home.fds["net"])
         self._firewall = Firewall()
-        self._answering: set[str] = set()
-        self._reach: set[tuple[str, str]] = set()
 
     def start(self, machine: Machine, network: Network) -> Running:
         """Build the Machine's namespaces and start its command."""
@@ -108,19 +105,18 @@ class Kernel:
         self._firewall.allow_sources(link.number, _bare(link.addresses))
         return opened
 
-    def apply(self, platform: Platform) -> None:
-        """Make the fabric answer for exactly the addresses of `platform`, and route its public UDP."""
-        wanted = set(fabric_addresses(platform))
-        reach = set(reachable_prefixes(platform))
-        if new := reach - self._reach:
-            self._firewall.allow_reach(new)
-            self._reach = reach
-        if new_addresses := wanted - self._answering:
-            self._fabric.answer_for(sorted(new_addresses))
-        if gone := self._answering - wanted:
-            self._fabric.answer_for(sorted(gone), remove=True)
-        self._answering = wanted
-        self._firewall.set_udp_services(udp_services(platform))
+    def answer_for(self, new: Sequence[str], gone: Sequence[str]) -> None:
+        """Make the fabric the host of further addresses, and of some no longer."""
+        self._fabric.answer_for(new)
+        self._fabric.answer_for(gone, remove=True)
+
+    def allow_reach(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Let packets pass from each first /48 to the second."""
+        self._firewall.allow_reach(pairs)
+
+    def set_udp_services(self, services: dict[tuple[str, int], str]) -> None:
+        """Route public UDP: (public IPv4, port) -> `fly-global-services` address."""
+        self._firewall.set_udp_services(services)
 
 
 def _environment(machine: Machine) -> dict[str, str]:

@@ -8,83 +8,44 @@ from __future__ import annotations
 
 import gc
 import socket
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
 
 from flyroutes.errors import FlyroutesError
-from flyroutes.local import boot, dns_server
+from flyroutes.local import boot, dns_server, files
 from flyroutes.local.authority import Authority
-from flyroutes.local.channel import Launcher
 from flyroutes.local.control import Control
 from flyroutes.local.health import run_checks
-from flyroutes.local.kernel import root
-from flyroutes.local.kernel.namespaces import step
-from flyroutes.local.machines import Kernel
+from flyroutes.local.kernel_client import KernelClient
+from flyroutes.local.launcher_end import Launcher
 from flyroutes.local.proxy import Proxy
 from flyroutes.platform import addresses
 from flyroutes.platform.model import DEFAULT_NETWORK
-from flyroutes.platform.runtime import resolv_conf
 
 if TYPE_CHECKING:
-    from flyroutes.appconfig import AppConfig
+    from flyroutes.local.settings import Settings
+    from flyroutes.local.spawner import Spawner
     from flyroutes.platform.model import Platform
 
 PEER = "laptop"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the launcher decides about a network before it starts.
-
-    `uid` is the real user. `published` are listening sockets on the host's loopback, by app.
-    """
-
-    apps: tuple[AppConfig, ...]
-    uid: int
-    token: str
-    region: str = "iad"
-    published: dict[str, socket.socket] = field(default_factory=dict)
-
-
-def main(channel: socket.socket, settings: Settings) -> None:
-    """Build the file system, then run the network until the world ends."""
+def main(channel: socket.socket, settings: Settings, spawner: Spawner) -> None:
+    """Run the network until the world ends."""
     authority = Authority()
-    with step(
-        "build the file system of its Machines", "in a container, --security-opt systempaths=unconfined"
-    ):
-        root.build(_etc(authority.pem))
-    # What is imported stays, so the collector need not look at it; each look at it would also copy its pages
-    # in the Machines' processes 1, which are forks of this one.
-    gc.freeze()
-    trio.run(LocalNetwork(Launcher(channel), settings, authority).run)
-
-
-def _etc(authority: bytes) -> root.Tree:
-    """What Machines and peers find in /etc instead of the host's files."""
-    return {
-        "hosts": b"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-        "resolv.conf": resolv_conf().encode(),
-        # Names come from /etc/hosts and DNS alone: no mDNS, no resolver daemon of the host.
-        "nsswitch.conf": b"passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\n",
-        "ssl": {"certs": {"ca-certificates.crt": _read(root.CERTIFICATES) + authority}},
-        "pki": {"tls": {"certs": {"ca-bundle.crt": _read("/etc/pki/tls/certs/ca-bundle.crt") + authority}}},
-    }
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""
+    files.trust(authority.pem)
+    gc.freeze()  # what is imported stays: the collector need not look at it again
+    trio.run(LocalNetwork(Launcher(channel), settings, authority, KernelClient(spawner)).run)
 
 
 class LocalNetwork:
     """Everything that runs in one Trio nursery."""
 
-    def __init__(self, launcher: Launcher, settings: Settings, authority: Authority) -> None:
+    def __init__(
+        self, launcher: Launcher, settings: Settings, authority: Authority, kernel: KernelClient
+    ) -> None:
+        self._kernel = kernel
         self._launcher = launcher
         self._settings = settings
         self._authority = authority
@@ -93,13 +54,10 @@ class LocalNetwork:
     async def run(self) -> None:
         """Start all parts, boot the apps, tell the launcher, go on for ever."""
         settings, log = self._settings, self._launcher.log
-        with step(
-            "set up links and a packet filter", "as root, modprobe -a veth nf_tables nft_ct nft_chain_nat"
-        ):
-            self._kernel = Kernel(settings.uid)
         async with trio.open_nursery() as self._nursery:
             nursery = self._nursery
             nursery.start_soon(self._launcher.write)
+            nursery.start_soon(self._kernel.watch)
             self._control = Control(self._kernel, nursery, self._observe, log, settings.region)
             self._proxy = Proxy(self._snapshot, self._control.start, self._authority, log, settings.region)
             self._resolver = dns_server.Resolver(self._snapshot)

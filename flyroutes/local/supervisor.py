@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.local.execution import wait_for
 from flyroutes.local.init import exit_code
 from flyroutes.platform.lifecycle import next_after_exit
 
 if TYPE_CHECKING:
     from flyroutes.local.control import Control, Log
-    from flyroutes.local.machines import Kernel, Running
+    from flyroutes.local.kernel_client import KernelClient
+    from flyroutes.local.machines import Running
 
 _LINE_LIMIT = 16_384
 _TERM_GRACE = 0.5
@@ -24,7 +24,7 @@ _TERM_GRACE = 0.5
 class Supervisor:
     """One task per running Machine, in the nursery of the network."""
 
-    def __init__(self, kernel: Kernel, nursery: trio.Nursery, control: Control, log: Log) -> None:
+    def __init__(self, kernel: KernelClient, nursery: trio.Nursery, control: Control, log: Log) -> None:
         self._kernel = kernel
         self._nursery = nursery
         self._control = control
@@ -54,7 +54,7 @@ class Supervisor:
 
     async def _watch(self, machine_id: str, running: Running, restarts: int) -> None:
         self._nursery.start_soon(self._copy_output, machine_id, running.output)
-        code = exit_code(await wait_for(running.pid))
+        code = exit_code(await self._kernel.wait(running.pid))
         del self._pids[machine_id]
         machine = self._control.machine(machine_id)
         self._kernel.remove(machine, self._control.network_of(machine))

@@ -47,17 +47,20 @@ async def _all_gone(pids: set[int]) -> None:
             await trio.sleep(0.01)
 
 
-@pytest.mark.parametrize("victim", ["launcher", "holder", "process 1", "network", "Machine", "program"])
+@pytest.mark.parametrize(
+    "victim", ["launcher", "holder", "process 1", "network", "spawner", "Machine", "program"]
+)
 async def test_kill_9_of_any_process(victim: str, tmp_path: Path) -> None:
     process = await _start(_network(_fly_toml(tmp_path, 3)))
     below = descendants(process.pid)
     holder, program = children(process.pid)
     (process_1,) = children(holder)
     (network,) = children(process_1)
-    machine, *_ = children(network)
+    (spawner,) = children(network)
+    machine, *_ = children(spawner)
     chosen = {
         "launcher": process.pid, "holder": holder, "process 1": process_1,
-        "network": network, "Machine": machine, "program": program,
+        "network": network, "spawner": spawner, "Machine": machine, "program": program,
     }[victim]  # fmt: skip
     mine = descendants(chosen) | {chosen}
     os.kill(chosen, signal.SIGKILL)

@@ -68,10 +68,12 @@ class Netlink:
         self._socket.close()
 
     def request(self, *messages: Message) -> None:
-        """Send all messages at once, then wait for each one's acknowledgement.
+        """Send all messages at once, if any, then wait for each one's acknowledgement.
 
         Raises OSError naming the message that the kernel refused.
         """
+        if not messages:
+            return
         waiting: dict[int, Message] = {}
         packets = []
         for message in messages:

@@ -1,0 +1,22 @@
+"""What the launcher decides about a network before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import socket
+
+    from flyroutes.appconfig import AppConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`uid` is the real user; `published` are listening sockets on the host's loopback, by app."""
+
+    apps: tuple[AppConfig, ...]
+    uid: int
+    token: str
+    region: str = "iad"
+    published: dict[str, socket.socket] = field(default_factory=dict)

@@ -1,0 +1,186 @@
+"""The process that makes Machines: small on purpose, because each Machine's process 1 is a fork of it.
+
+It is forked off before the network's process reads its large libraries: forking those 45 MB for each Machine
+took five times as long and left some 7 MB of copied pages in each. It owns all that is in the kernel;
+the network's process asks it over a socket, waits for the answer (milliseconds), and hears of each process
+that ends over a second one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import socket
+import struct
+import traceback
+from collections import deque
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from flyroutes.errors import HostError
+from flyroutes.local.kernel.namespaces import step
+from flyroutes.local.machines import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from flyroutes.platform.model import Machine, Network, Peer
+
+EXIT = struct.Struct("=ii")
+"""What is said of a process that ended: pid and wait status."""
+_MOST_FILES = 16
+_REFUSED = "as root, modprobe -a veth nf_tables nft_ct nft_chain_nat"
+
+
+class Spawner(NamedTuple):
+    """The network's two ends: `requests` for questions and answers, `exits` for what ended."""
+
+    requests: socket.socket
+    exits: socket.socket
+
+    def call(self, method: str, *arguments: Any, files: Sequence[int] = ()) -> tuple[Any, list[int]]:
+        """Call a method of Kernel over there; its result and the files that came with it.
+
+        Raises what it raised, and HostError when the process over there is gone.
+        """
+        try:
+            _send(self.requests, (method, arguments), files)
+            (error, result), received = _receive(self.requests)
+        except (EOFError, OSError) as gone:
+            raise HostError(f"the process that makes Machines is gone ({gone!r})") from gone
+        if error is not None:
+            raise error
+        return result, received
+
+
+def fork(uid: int) -> Spawner:
+    """Start the process; HostError when the kernel refuses it links or a packet filter."""
+    (requests, their_requests), (exits, their_exits) = socket.socketpair(), socket.socketpair()
+    if os.fork() == 0:
+        requests.close()
+        exits.close()
+        _run(their_requests, their_exits, uid)
+    their_requests.close()
+    their_exits.close()
+    spawner = Spawner(requests, exits)
+    spawner.call("ready")
+    return spawner
+
+
+def _send(sock: socket.socket, value: Any, files: Sequence[int]) -> None:
+    with _connection(sock) as connection:
+        connection.send_bytes(pickle.dumps((value, len(files))))
+    if files:
+        socket.send_fds(sock, [b"f"], list(files))
+
+
+def _receive(sock: socket.socket) -> tuple[Any, list[int]]:
+    with _connection(sock) as connection:
+        value, count = pickle.loads(connection.recv_bytes())
+    return value, list(socket.recv_fds(sock, 1, _MOST_FILES)[1]) if count else []
+
+
+def _connection(sock: socket.socket) -> contextlib.AbstractContextManager[Connection[Any, Any]]:
+    """The standard library's framing of messages over the socket, without taking the socket over."""
+    return contextlib.closing(Connection(os.dup(sock.fileno())))
+
+
+def _run(requests: socket.socket, exits: socket.socket, uid: int) -> None:
+    try:
+        _receive(requests)
+        try:
+            with step("set up links and a packet filter", _REFUSED):
+                kernel = Kernel(uid)
+        except HostError as error:
+            _send(requests, (error, None), ())
+            return
+        _send(requests, (None, None), ())
+        _serve(requests, exits, kernel)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)
+
+
+def _serve(requests: socket.socket, exits: socket.socket, kernel: Kernel) -> None:
+    """Answer requests and report ends, one at a time, until the network's process is gone."""
+    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+    ended: deque[bytes] = deque()
+    while True:
+        # Ends wait here while the other side, which may be waiting for an answer, does not read them.
+        readable, writable, _ = select.select([requests.fileno(), woken], [exits] if ended else [], [])
+        if woken in readable:
+            os.read(woken, 512)
+            ended.extend(_reap())
+        if writable:
+            exits.sendall(ended.popleft())
+        if requests.fileno() in readable:
+            _answer(requests, kernel)
+
+
+def _reap() -> Iterator[bytes]:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        yield EXIT.pack(pid, status)
+
+
+def _answer(requests: socket.socket, kernel: Kernel) -> None:
+    (method, arguments), received = _receive(requests)
+    error: Exception | None = None
+    result: Any = None
+    sent: list[int] = []
+    try:
+        result, sent = _METHODS[method](kernel, received, *arguments)
+    except Exception as refusal:
+        error = refusal
+    _send(requests, (error, result), sent)
+    for fd in (*received, *sent):
+        os.close(fd)
+
+
+def _start(kernel: Kernel, _files: list[int], machine: Machine, network: Network) -> tuple[int, list[int]]:
+    running = kernel.start(machine, network)
+    return running.pid, [running.output]
+
+
+def _execute(
+    kernel: Kernel, files: list[int], pid: int, machine: Machine, command: Sequence[str]
+) -> tuple[int, list[int]]:
+    stdin, stdout, stderr = files
+    return kernel.execute(pid, machine, command, (stdin, stdout, stderr)), []
+
+
+def _add_peer(
+    kernel: Kernel, _files: list[int], peer: Peer, network: Network, number: int
+) -> tuple[list[str], list[int]]:
+    opened = kernel.add_peer(peer, network, number)
+    return list(opened), list(opened.values())
+
+
+def _plainly(method: Callable[..., None]) -> Callable[..., tuple[None, list[int]]]:
+    def call(kernel: Kernel, _files: list[int], *arguments: Any) -> tuple[None, list[int]]:
+        method(kernel, *arguments)
+        return None, []
+
+    return call
+
+
+_METHODS: dict[str, Callable[..., tuple[Any, list[int]]]] = {
+    "start": _start,
+    "execute": _execute,
+    "add_peer": _add_peer,
+    "remove": _plainly(Kernel.remove),
+    "answer_for": _plainly(Kernel.answer_for),
+    "allow_reach": _plainly(Kernel.allow_reach),
+    "set_udp_services": _plainly(Kernel.set_udp_services),
+}
