@@ -80,7 +80,7 @@ async def _watch(probe: Probe, scope: trio.CancelScope, report: Report) -> None:
     with scope:
         while True:
             passing, output = outcome = await run_probe(probe)
-            forgiven = not passing and last is None and trio.current_time() < grace
+            forgiven = not passing and trio.current_time() < grace
             if not forgiven and outcome != last:
                 last = outcome
                 report(probe.machine, _status(check.name, passing, output))

@@ -13,13 +13,13 @@ import trio
 
 from flyroutes.local.proxy.concurrency import alongside
 from flyroutes.local.proxy.failure import ClientGone, Failure
-from flyroutes.platform.headers import Headers, wants_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from flyroutes.local.proxy.appside import AppConnection
     from flyroutes.local.proxy.client import Client
+    from flyroutes.platform.headers import Headers
 
     Rewrite = Callable[[Iterable[tuple[bytes, bytes]]], Headers]
 
@@ -82,15 +82,16 @@ class Exchange:
     async def _answer(self) -> h11.InformationalResponse | None:
         head = await self._receive_head()
         if isinstance(head, h11.InformationalResponse):
-            if not wants_websocket(self._client.request.headers):
-                raise Failure(502, "PU02", "the app switched protocols unasked")
             return head
         self._client.start(head.status_code, self._rewrite(head.headers))
         await self._relay_body()
         return None
 
     async def _receive_head(self) -> h11.Response | h11.InformationalResponse:
-        """A final response or 101; other 1xx are passed on (RFC 9110 section 15.2)."""
+        """A final response or 101; other 1xx are passed on (RFC 9110 section 15.2).
+
+        h11 takes a 101 that the request did not ask for as an error of the app.
+        """
         while True:
             try:
                 event = self._app.http.next_event()

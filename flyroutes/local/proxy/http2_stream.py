@@ -142,15 +142,12 @@ class Http2Stream:
 
 
 def to_request(headers: Iterable[tuple[bytes, bytes]], has_body: bool) -> Request:
-    """As HTTP/1.1 says it (RFC 9113 section 8.3.1); cookies in one line again (section 8.2.3)."""
+    """As HTTP/1.1 says it (RFC 9113 section 8.3.1). h2 has put split cookies together already."""
     pairs = [(bytes(name), bytes(value)) for name, value in headers]
     given = dict(pairs)
     host = given.get(b":authority", given.get(b"host", b""))
-    special = (b"host", b"cookie")
-    out: Headers = [item for item in pairs if not item[0].startswith(b":") and item[0] not in special]
-    out.insert(0, (b"host", host))
-    if cookies := [value for name, value in pairs if name == b"cookie"]:
-        out.append((b"cookie", b"; ".join(cookies)))
+    out: Headers = [(b"host", host)]
+    out += [item for item in pairs if not item[0].startswith(b":") and item[0] != b"host"]
     if has_body and b"content-length" not in given:
         out.append((b"transfer-encoding", b"chunked"))
     target = given.get(b":path", host)

@@ -271,3 +271,22 @@ async def test_idle_connection_to_the_app_is_closed(world: World, monkeypatch: p
     await trio.sleep(0.1)
     assert (await world.get()).json()["peer"] != first  # Too old, though nobody has swept it away yet.
     await world.until(lambda: len(ended) == 2)
+
+
+async def test_connection_that_the_app_closed_is_not_reused(world: World) -> None:
+    """A POST must not be sent twice, so it must not be sent to a dead connection either."""
+    closed: list[int] = []
+
+    async def one_only(stream: trio.SocketStream) -> None:
+        http = h11.Connection(h11.SERVER)
+        while not isinstance(await next_event(http, stream), h11.EndOfMessage):
+            pass
+        await reply(http, stream, b"one")
+        await stream.aclose()
+        closed.append(1)
+
+    await world.publish(one_only, concurrency=REQUESTS)
+    post = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi"
+    for number in range(3):
+        assert answer(await world.ask(post)).status == 200
+        await world.until(lambda number=number: len(closed) > number)

@@ -167,6 +167,31 @@ async def test_client_without_window_gets_no_more(world: World) -> None:
     assert sent < 16 << 20
 
 
+async def test_answer_larger_than_the_window(world: World) -> None:
+    await world.publish(
+        canned(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n" + b"x" * 1_000_000), **HTTPS
+    )
+    async with bare(world) as http:
+        await http.request(1)
+        received = 0
+        while received < 1_000_000:
+            event = await http.until(h2.events.DataReceived)
+            received += len(event.data)
+            http.http.acknowledge_received_data(event.flow_controlled_length, 1)
+            await http.flush()
+
+
+async def test_bodies_that_nobody_read_cost_no_window(world: World) -> None:
+    await world.publish(canned(b"HTTP/1.1 413 No\r\ncontent-length: 0\r\n\r\n"), **HTTPS)
+    async with bare(world) as http:
+        for stream_id in range(1, 61, 2):
+            await http.request(stream_id, method="POST", end=False)
+            for _ in range(4):
+                http.http.send_data(stream_id, b"x" * 15_000)  # 1.8 MB in all, the window has 1 MiB.
+            await http.flush()
+            await http.until(h2.events.StreamReset, stream_id)
+
+
 async def test_reset_stream_ends_its_request(world: World) -> None:
     gone = trio.Event()
 
