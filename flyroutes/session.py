@@ -75,7 +75,8 @@ def open_door() -> socket.socket:
     except OSError as error:
         sock.close()
         raise HostError(
-            "a local network of yours is up already: use it with `flyroutes run`, or end it"
+            "a local network of yours is up already: use it with `flyroutes run -- CMD...`, "
+            "or end it with Ctrl-C where it runs"
         ) from error
     sock.listen(16)
     return sock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import sys
@@ -38,7 +39,8 @@ def up(files: Sequence[Path], port: int) -> int:
             _say(f"all checks done after {time.perf_counter() - began:.2f} s")
             for app, sock in published.items():
                 _say(f"{app}: http://127.0.0.1:{sock.getsockname()[1]}/")
-            _say("join it from another terminal: flyroutes run -- CMD...   Ctrl-C ends it all; logs follow")
+            program = os.environ.get("FLYROUTES_PROGRAM", "flyroutes")
+            _say(f"join it from another terminal: {program} run -- CMD...   Ctrl-C ends it all; logs follow")
             return _follow(world, listener, door)
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -90,8 +92,13 @@ def _follow(world: World, listener: socket.socket, door: Door) -> int:
 
 
 def _show_log(log: dict[str, Any]) -> None:
-    """One line, as `fly logs` prints them: time, source, region, message, further fields."""
+    """One line, as `fly logs` prints them: time, source, region, level, message, further fields."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(log.pop("time")))
-    source, message, region = log.pop("source"), log.pop("message"), log.pop("region", "")
-    rest = f" {json.dumps(log)}" if log else ""
-    print(f"{stamp} {source} {region} {message}{rest}", flush=True)
+    words = [
+        stamp,
+        log.pop("source"),
+        log.pop("region", ""),
+        f"[{log.pop('level', 'info')}]",
+        log.pop("message"),
+    ]
+    print(" ".join(word for word in words if word), json.dumps(log) if log else "", flush=True)

@@ -45,15 +45,19 @@ def execute(
 
     `dependent`: die with the parent, which is outside this PID namespace.
     """
+    what = f"cannot become an ordinary user to run {command[0]!r}"
     try:
         drop_privileges(uid)
         if dependent:
             syscalls.die_with_parent(0)
+        what = f"cannot run {command[0]!r} in {workdir}"
         os.chdir(workdir)
+        what = f"cannot run {command[0]!r}, looked for in {env.get('PATH', os.defpath)}"
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execvpe(command[0], list(command), dict(env))
-    except OSError as error:
-        print(f"cannot run {command[0]!r} in {workdir}: {error}", file=sys.stderr, flush=True)
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in a word
+        reason = error.strerror if isinstance(error, OSError) else error
+        print(f"flyroutes: {what}: {reason}", file=sys.stderr, flush=True)
         os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
 
 
