@@ -1,6 +1,7 @@
 """What can go wrong with one connection or request, and what the client and the log are told.
 
-`code` is Fly's error code (docs monitoring/error-codes); empty where Fly documents none.
+`code` is Fly's error code (docs monitoring/error-codes), empty where Fly documents none. `status` is
+that of the HTTP answer, 0 where none is possible (TLS and raw TCP just close).
 """
 
 from __future__ import annotations
