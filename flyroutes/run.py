@@ -23,7 +23,8 @@ def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[
     if not files and (door := session.knock()):
         return _wait(session.start_program(door, command))
     apps = session.read_apps(files or default_files())
-    on_log = _show_warning if files else _pass_over  # the README tells what is to be said of our own four
+    # What is to be said of the reference apps, the README says.
+    on_log = _show("warning", "error") if files else _show("error")
     with World(session.settings(apps, {})) as world:
         from flyroutes import checking  # its libraries are read while the network starts
 
@@ -34,13 +35,12 @@ def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[
         return _wait_in(world, session.start_program(door, command))
 
 
-def _pass_over(log: dict[str, Any]) -> None:
-    del log
+def _show(*levels: str) -> Callable[[dict[str, Any]], None]:
+    def on_log(log: dict[str, Any]) -> None:
+        if log.get("level") in levels:
+            print(f"flyroutes: {log['source']}: {log['message']}", file=sys.stderr)
 
-
-def _show_warning(log: dict[str, Any]) -> None:
-    if log.get("level") == "warning":
-        print(f"flyroutes: {log['message']}", file=sys.stderr)
+    return on_log
 
 
 def _wait(pid: int) -> int:

@@ -5,6 +5,7 @@ RUN lines are not executed; packages come from the Python environment that runs 
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path, PurePosixPath
@@ -19,29 +20,59 @@ if TYPE_CHECKING:
 _SYSTEM = {"bin", "boot", "dev", "lib", "lib32", "lib64", "proc", "run", "sbin", "sys", "usr"}
 _SHARED = {*_SYSTEM, "etc", "home", "opt", "root", "tmp", "var", ".flyroutes"}
 """Top-level directories of the host that a Machine needs, or that are its own already."""
-_LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "node_modules")
+_LEFT_OUT = (".git", ".venv", "node_modules")
+LARGEST = 256 << 20
 
 
 def unpack(image: Image) -> dict[str, str]:
-    """Copy the image's files once, as a build does; returns directory -> place to show it at."""
+    """Copy the image's files once, as a build does; returns directory -> place to show it at.
+
+    Raises EmulationGap for an image of more than LARGEST bytes, and for places that cannot be shown.
+    """
     files = root.image_directory(image.ref.replace("/", "_"))
-    mounts = {mount_point(target) for target in [image.workdir, *(target for _, target in image.copies)]} - {
-        "/"
-    }
-    if not any(files.iterdir()):
-        for source, target in image.copies:
-            _copy(Path(source), files / target.lstrip("/"))
-        for place in mounts:
-            (files / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    targets = [image.workdir, *(target for _, target in image.copies)]
+    mounts = {mount_point(target) for target in targets} - {"/"}
+    if not files.exists():
+        _fill(files, image)
     for place in mounts:
+        (files / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
         Path(place).mkdir(exist_ok=True)
     return {str(files / place.lstrip("/")): place for place in mounts}
+
+
+def _fill(files: Path, image: Image) -> None:
+    size = sum(_size(Path(source)) for source, _ in image.copies)
+    if size > LARGEST:
+        sources = ", ".join(source for source, _ in image.copies)
+        raise EmulationGap(
+            f"the files of {image.ref} ({sources}) are {size >> 20} MB or more, and the local network keeps "
+            f"images of {LARGEST >> 20} MB at most, in memory: copy less, by a Dockerfile's COPY or a .dockerignore"
+        )
+    unfinished = files.with_name(f"{files.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    for source, target in image.copies:
+        _copy(Path(source), unfinished / target.lstrip("/"))
+    unfinished.rename(files)
+
+
+def _size(source: Path) -> int:
+    if not source.is_dir():
+        return source.stat().st_size
+    total = 0
+    for directory, below, names in os.walk(source):
+        below[:] = [name for name in below if name not in _LEFT_OUT]
+        total += sum(os.lstat(os.path.join(directory, name)).st_size for name in names)
+        if total > LARGEST:
+            break
+    return total
 
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(source, target, ignore=_LEFT_OUT, dirs_exist_ok=True)
+        left_out = shutil.ignore_patterns(*_LEFT_OUT)
+        shutil.copytree(source, target, symlinks=True, ignore=left_out, dirs_exist_ok=True)
     else:
         shutil.copy2(source, target)
 

@@ -45,7 +45,7 @@ class Supervisor:
         try:
             running = self._kernel.start(machine, self._control.network_of(machine))
         except Exception as error:
-            self._log(f"runner[{machine_id}]", f"cannot start: {error}", region=machine.region)
+            self._log(f"runner[{machine_id}]", f"cannot start: {error}", region=machine.region, level="error")
             self._control.move(machine_id, "crashed", "flyd")
             return
         self._pids[machine_id] = running.pid

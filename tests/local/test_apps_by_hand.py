@@ -145,3 +145,14 @@ async def test_run_passes_the_exit_status_on(tmp_path: Path) -> None:
     missing = await flyroutes("run", tmp_path / "fly.toml", "--", "no-such-program")
     assert (three.returncode, killed.returncode, missing.returncode) == (3, 143, 127)
     assert "no-such-program" in missing.stderr
+
+
+async def test_an_image_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "fly.toml").write_text('app = "big"\nprimary_region = "iad"\n[processes]\napp = "sleep 60"\n')
+    command = ["run", "fly.toml", "--", "dig", "+short", "aaaa", "big.internal"]
+    small = await flyroutes(*command, cwd=tmp_path)
+    with (tmp_path / "data").open("wb") as file:
+        file.truncate(300 << 20)
+    big = await flyroutes(*command, cwd=tmp_path)
+    assert (small.stdout.startswith("fdaa:"), big.stdout) == (True, "")
+    assert all(word in big.stderr for word in ("cannot start", "300 MB", "COPY")), big.stderr

@@ -102,7 +102,5 @@ def machine_directory(machine_id: str) -> Path:
 
 
 def image_directory(ref: str) -> Path:
-    """Where the files of an image lie; made on first use."""
-    path = _STATE / "images" / ref
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    """Where the files of an image lie, once they are unpacked."""
+    return _STATE / "images" / ref
