@@ -46,7 +46,7 @@ def _fill(files: Path, image: Image) -> None:
         sources = ", ".join(source for source, _ in image.copies)
         raise EmulationGap(
             f"the files of {image.ref} ({sources}) are {size >> 20} MB or more, and the local network keeps "
-            f"images of {LARGEST >> 20} MB at most, in memory: copy less, by a Dockerfile's COPY or a .dockerignore"
+            f"images of {LARGEST >> 20} MB at most, in memory: copy less, by COPY lines or a .dockerignore"
         )
     unfinished = files.with_name(f"{files.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
