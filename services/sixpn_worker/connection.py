@@ -1,9 +1,10 @@
 """hypercorn's connection, made safe: what one client does stays between it and us.
 
 As it comes, hypercorn 0.18 lets an exception in one connection end the process, waits for ever for a client
-that does not read, and takes any number of connections. The cure is one class, `Connection`, put in the place
-of hypercorn's own. It relies on hypercorn's insides, hence the exact version in requirements.txt: after an
-upgrade, send the hostile bytes again. The same file is in every HTTP server of the family.
+that does not read, and takes any number of connections. The cure is two classes, `Connection` and
+`Handshake`, put in the place of hypercorn's own. They rely on hypercorn's insides, hence the exact version in
+requirements.txt: after an upgrade, send the hostile bytes again. The same file is in every HTTP server of the
+family.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import h11
+import hypercorn.protocol.h11
 import hypercorn.trio.run
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, RawData
+from hypercorn.protocol.events import Body, Data, Request, StreamClosed
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import TrioSingleTask
 from startup import log
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from hypercorn.events import Event
+    from hypercorn.protocol.events import Event as StreamEvent
     from hypercorn.typing import TaskGroup
     from startup import Limits
 
@@ -150,6 +155,30 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[str]:
     ]
 
 
+class Handshake(WSStream):
+    """hypercorn's WebSocket, which ends the connection when it refuses a handshake.
+
+    hypercorn answers 400 and then waits for a client that has nothing more to say, until the deadline.
+    """
+
+    async def handle(self, event: StreamEvent) -> None:
+        """Take the request or the bytes that follow it."""
+        if isinstance(event, Body | Data) and not self.closed and not self.handshake.accepted:
+            return await self._too_early()
+        await super().handle(event)
+        if isinstance(event, Request) and self.app_put is None:  # malformed: the app has not been asked
+            await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _too_early(self) -> None:
+        """Answer bytes that came before our half of the handshake (RFC 6455, section 4.1), unless the app has."""
+        if self.state is not ASGIWebsocketState.HANDSHAKE or self.app_put is None:
+            return
+        self.closed = True  # from here on what the app answers is dropped: it would be a second answer
+        await self._send_error_response(400)
+        await self.app_put({"type": "websocket.disconnect", "code": 1006})
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+
 async def _stay_on_http1(self: H11Protocol, event: h11.Request) -> None:
     """Ignore invitations to HTTP/2, and end connections that insist: a few bytes of it make hypercorn raise.
 
@@ -164,4 +193,5 @@ async def _stay_on_http1(self: H11Protocol, event: h11.Request) -> None:
 def install() -> None:
     """Make hypercorn build a `Connection` for each client, of which it then speaks HTTP/1.1 only."""
     hypercorn.trio.run.TCPServer = Connection  # type: ignore[attr-defined]  # there is no setting for it
+    hypercorn.protocol.h11.WSStream = Handshake  # type: ignore[misc]  # nor for this
     H11Protocol._check_protocol = _stay_on_http1  # type: ignore[method-assign]  # nor for this

@@ -6,6 +6,7 @@ hypercorn too: that must die, or the test has lost its teeth.
 
 from __future__ import annotations
 
+import signal
 import struct
 from contextlib import suppress
 from typing import Any
@@ -146,3 +147,72 @@ async def test_failed_connection_is_logged(start: Any, name: str) -> None:
     server = await start(name)
     await do_harm(server, LETHAL["websocket protocol not ASCII"])
     assert "UnicodeDecodeError" in str((await server.event("connection_failed"))["errors"])
+
+
+KEY = b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+MALFORMED = {
+    "no key": upgrade(b"x: y").replace(KEY, b""),
+    "version 12": upgrade(b"x: y").replace(b"version: 13", b"version: 12"),
+    "HTTP/1.0": upgrade(b"x: y").replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "bytes behind it": upgrade(b"x: y") + b"\x81\x05hello",
+}
+
+
+@pytest.mark.parametrize("handshake", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.parametrize("name", HTTP_SERVERS)
+async def test_refused_handshake_is_over(start: Any, name: str, handshake: bytes) -> None:
+    server = await start(name, MAX_CONNECTIONS="1", KILL_TIMEOUT="60")
+    async with await server.connect() as client:
+        await client.send(handshake)
+        assert (await client.reply()).status in (400, 403)  # 403 is the app's, if it is the first to answer
+        assert await client.rest() == b""  # the server ends it: we have not said that we are done
+    with trio.fail_after(5):
+        while (await server.request()).status != 200:  # the place is free
+            pass
+    server.signal(signal.SIGTERM)
+    assert await server.exit_code(5) == 0
+    assert {event["event"] for event in server.events} == {"listening", "stopping", "stopped"}
+
+
+ACCEPTING = """
+import trio
+from startup import Limits, listen
+from serving import application, serve
+from starlette.routing import WebSocketRoute
+
+async def shout(websocket):
+    await websocket.accept()
+    await websocket.send_text((await websocket.receive_text()).upper())
+    await websocket.receive()
+
+async def never(websocket):
+    await websocket.receive()
+    await websocket.receive()
+
+limits = Limits(kill_timeout=2, idle_timeout=5, request_timeout=30, max_connections=1)
+routes = [WebSocketRoute("/healthz", shout), WebSocketRoute("/never", never)]
+trio.run(serve, application(routes, 0), listen("127.0.0.1", 0), limits)
+"""
+MASKED_HELLO = b"\x81\x85\0\0\0\0hello"
+
+
+async def test_websocket_of_an_app_works(start_script: Any) -> None:
+    server = await start_script(ACCEPTING)
+    async with await server.connect() as client:
+        await client.send(upgrade(b"x: y"))
+        assert (await client.reply()).status == 101
+        await client.send(MASKED_HELLO)
+        while b"HELLO" not in client.buffer:
+            client.buffer += await client.receive()
+
+
+async def test_frame_before_the_app_has_answered(start_script: Any) -> None:
+    server = await start_script(ACCEPTING)
+    async with await server.connect() as client:
+        await client.send(upgrade(b"x: y").replace(b"/healthz", b"/never"))
+        await client.send(MASKED_HELLO)
+        assert (await client.reply()).status == 400
+        assert await client.rest() == b""
+    server.signal(signal.SIGTERM)
+    assert await server.exit_code(5) == 0
+    assert {event["event"] for event in server.events} == {"listening", "stopping", "stopped"}
