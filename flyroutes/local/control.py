@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import secrets
 import time
+from signal import Signals
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -67,6 +68,8 @@ class Control:
         self._changed = trio.Event()
         self._supervisor = Supervisor(kernel, nursery, self, log)
         self._next_index = 0
+        self._leaving: set[str] = set()
+        """Apps and Machines on their way out: nothing of theirs starts any more."""
 
     def publish(self, **changes: object) -> None:
         """Make the next platform value and show it to everybody."""
@@ -137,9 +140,15 @@ class Control:
     async def delete_app(self, name: str) -> None:
         """Destroy the app with its Machines and IPs."""
         self.app(name)
-        for machine in self.platform.machines_of(name):
-            await self.destroy(machine.id, force=True)
-        self.publish(apps={key: app for key, app in self.platform.apps.items() if key != name})
+        if name in self._leaving:
+            raise PlatformError(f"app {name!r} is being deleted already", 409)
+        self._leaving.add(name)
+        try:
+            while machines := self.platform.machines_of(name):
+                await self._end(machines[0])
+            self.publish(apps={key: app for key, app in self.platform.apps.items() if key != name})
+        finally:
+            self._leaving.discard(name)
 
     async def create_machine(
         self,
@@ -156,6 +165,8 @@ class Control:
             raise PlatformError(f"region {region!r} is none of Fly's: {', '.join(addresses.REGIONS)}", 422)
         if not (config.command or config.image.command):
             raise PlatformError(f"image {config.image.ref!r} has no command and init.cmd gives none", 422)
+        if app in self._leaving:
+            raise PlatformError(f"app {app!r} is being deleted", 409)
         machine = self._new_machine(self.app(app), config, name, region)
         self.publish(machines={**self.platform.machines, machine.id: machine})
         if not skip_launch:
@@ -189,28 +200,41 @@ class Control:
     async def start(self, machine_id: str) -> None:
         """Start a Machine that is not running; fine if it is."""
         await trio.lowlevel.checkpoint()
-        if self.machine(machine_id).state not in ("starting", "started"):
+        machine = self.machine(machine_id)
+        if machine_id in self._leaving or machine.app in self._leaving:
+            raise PlatformError(f"machine {machine_id} is being destroyed", 409)
+        if machine.state not in ("starting", "started"):
             self._supervisor.start(machine_id)
 
     async def stop(self, machine_id: str, signal: str | None = None, timeout: float | None = None) -> None:
         """Begin the shutdown sequence; returns at once, as the API does. Fine if it is stopped already."""
         await trio.lowlevel.checkpoint()
-        if self.machine(machine_id).state not in ("stopping", "stopped", "created"):
-            self._supervisor.stop(machine_id, signal, timeout)
+        machine = self.machine(machine_id)
+        number = _signal(signal or machine.config.kill_signal)
+        patience = machine.config.kill_timeout if timeout is None else max(0.0, timeout)
+        if machine.state not in ("stopping", "stopped", "created", "failed"):
+            self._supervisor.stop(machine_id, number, patience)
 
     async def destroy(self, machine_id: str, force: bool = False) -> None:
         """Remove a stopped Machine; with `force`, kill a running one first."""
         machine = self.machine(machine_id)
-        if machine.state in ("starting", "started", "stopping"):
-            if not force:
-                raise PlatformError(
-                    f"machine {machine_id} is {machine.state}: stop it first, or use force", 412
-                )
-            self._supervisor.stop(machine_id, "SIGKILL", 0)
-            await self.wait(machine_id, "stopped", 10)
-        self.move(machine_id, "destroy", "user")
-        self.move(machine_id, "gone", "user")
-        self.publish(machines={key: one for key, one in self.platform.machines.items() if key != machine_id})
+        if machine_id in self._leaving:
+            raise PlatformError(f"machine {machine_id} is being destroyed already", 409)
+        if machine.state in ("starting", "started", "stopping") and not force:
+            raise PlatformError(f"machine {machine_id} is {machine.state}: stop it first, or use force", 412)
+        self._leaving.add(machine_id)
+        try:
+            await self._end(machine)
+        finally:
+            self._leaving.discard(machine_id)
+
+    async def _end(self, machine: Machine) -> None:
+        if machine.state in ("starting", "started"):
+            self._supervisor.stop(machine.id, Signals.SIGKILL, 0)
+        await self._supervisor.kill(machine.id)
+        self.move(machine.id, "destroy", "user")
+        self.move(machine.id, "gone", "user")
+        self.publish(machines={key: one for key, one in self.platform.machines.items() if key != machine.id})
 
     async def wait(self, machine_id: str, state: str, timeout: float) -> None:
         """Wait until the Machine is in `state`; PlatformError 408 after `timeout` seconds."""
@@ -232,7 +256,7 @@ class Control:
         if machine.state != "started" or pid is None:
             raise PlatformError(f"machine {machine_id} is {machine.state}: only a started one can exec", 412)
         start = functools.partial(self._kernel.execute, pid, machine, command)
-        return await execute(start, self._kernel.wait, timeout, stdin)
+        return await execute(self._kernel, start, timeout, stdin)
 
     async def allocate_ip(self, app: str, type: IPType, network: str = "") -> IP:
         """Give the app an address. An empty `network` means the organization's default one, as on Fly."""
@@ -263,3 +287,9 @@ class Control:
         if len(kept) == len(found.ips):
             raise PlatformError(f"app {app!r} has no address {address!r}", 404)
         self.publish(apps={**self.platform.apps, app: dataclasses.replace(found, ips=kept)})
+
+
+def _signal(name: str) -> Signals:
+    if name not in Signals.__members__:
+        raise PlatformError(f"expected a signal such as SIGINT, got {name!r}", 422)
+    return Signals[name]

@@ -1,4 +1,4 @@
-"""The files of an image: what a Dockerfile copies, laid out once and shown to each Machine of it.
+"""The files of an image: what a Dockerfile copies, laid out once, and copied for each Machine.
 
 RUN lines are not executed; packages come from the Python environment that runs flyroutes.
 """
@@ -24,20 +24,23 @@ _LEFT_OUT = (".git", ".venv", "node_modules")
 LARGEST = 256 << 20
 
 
-def unpack(image: Image) -> dict[str, str]:
-    """Copy the image's files once, as a build does; returns directory -> place to show it at.
+def unpack(image: Image, directory: Path) -> dict[str, str]:
+    """Lay the image's files out in a Machine's `directory`, fresh at each start as on Fly.
 
-    Raises EmulationGap for an image of more than LARGEST bytes, and for places that cannot be shown.
+    Returns directory -> place to show it at. Raises EmulationGap for an image of more than LARGEST bytes,
+    and for places that cannot be shown.
     """
-    files = root.image_directory(image.ref.replace("/", "_"))
+    built = root.image_directory(image.ref.replace("/", "_"))
     targets = [image.workdir, *(target for _, target in image.copies)]
     mounts = {mount_point(target) for target in targets} - {"/"}
-    if not files.exists():
-        _fill(files, image)
+    if image.copies and not built.exists():
+        _fill(built, image)
+    if image.copies:
+        shutil.copytree(built, directory, symlinks=True)
     for place in mounts:
-        (files / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        (directory / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
         Path(place).mkdir(exist_ok=True)
-    return {str(files / place.lstrip("/")): place for place in mounts}
+    return {str(directory / place.lstrip("/")): place for place in mounts}
 
 
 def _fill(files: Path, image: Image) -> None:

@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Never
 
-from flyroutes.local.kernel import syscalls
+from flyroutes.local.kernel import root, syscalls
 from flyroutes.local.kernel.namespaces import drop_privileges
 
 if TYPE_CHECKING:
@@ -64,6 +64,9 @@ def execute(
 def run(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Never:
     """Be process 1: ends when the app ends, with its exit code (128 + N for a signal)."""
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
+    # Settings of the whole kernel belong to root's user id, which the apps of a root user keep.
+    root.bind("/proc/sys", "/proc/sys")
+    root.read_only("/proc/sys")
     watched = FORWARDED | {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_SETMASK, watched)
     app = os.fork()

@@ -24,23 +24,30 @@ def fork_inside(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main
     and when it is killed the process inside dies too. A second fork is needed because a process
     enters a PID namespace with its children only.
     """
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
-    code = 1
+    code = init.NOT_EXECUTABLE
     try:
-        code = _go_between(namespaces, stdio, main)
+        code = _go_between(namespaces, stdio, main, parent)
+    except OSError as error:
+        os.write(stdio[2], f"flyroutes: cannot enter the namespaces: {error}\n".encode())
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(code)
 
 
-def _go_between(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main: Callable[[], None]) -> int:
+def _go_between(
+    namespaces: Mapping[str, int], stdio: tuple[int, int, int], main: Callable[[], None], parent: int
+) -> int:
     for kind in KINDS:
         # The kernel refuses to enter the user namespace one is in already: the case of root's network.
         if kind in namespaces and not (kind == "user" and _is_own(kind, namespaces[kind])):
             syscalls.setns(namespaces[kind])
+    # After entering, because new credentials make the kernel forget this wish.
+    syscalls.die_with_parent(parent)
     inner = os.fork()
     if inner == 0:
         init.quiet_child(*stdio)

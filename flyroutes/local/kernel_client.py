@@ -42,6 +42,10 @@ class KernelClient:
         started, _ = self._spawner.call("execute", pid, machine, tuple(command), files=stdio)
         return int(started)
 
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to a process that `start` or `execute` started; nothing happens if it has ended."""
+        self._spawner.call("signal", pid, int(number))
+
     def add_peer(self, peer: Peer, network: Network, number: int) -> dict[str, int]:
         """A place where a WireGuard peer sits: its namespaces, as open files."""
         kinds, files = self._spawner.call("add_peer", peer, network, number)

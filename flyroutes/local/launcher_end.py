@@ -6,41 +6,48 @@ import array
 import json
 import socket
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from flyroutes.local.channel import PACKET_LIMIT
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-_PACKETS_HELD = 10_000
+_LINES_HELD = 10_000
 
 
 class Launcher:
-    """The network's end. Talking never waits; what a slow launcher makes us drop is counted and said."""
+    """The network's end. Talking never waits: log lines that find no room are counted."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._to_queue, self._queue = trio.open_memory_channel[tuple[bytes, Sequence[int]]](_PACKETS_HELD)
+        self._queue: deque[tuple[dict[str, Any], Sequence[int]]] = deque()
+        self._filled = trio.Event()
         self._dropped = 0
 
     def log(self, source: str, message: str, **fields: object) -> None:
-        """One structured log line."""
+        """One structured log line; dropped when many are waiting."""
+        if len(self._queue) >= _LINES_HELD:
+            self._dropped += 1
+            return
+        if self._dropped:
+            fields["lines_dropped_before"] = self._dropped
+            self._dropped = 0
         self.say({"log": {"time": time.time(), "source": source, "message": message, **fields}})
 
     def say(self, event: dict[str, Any], files: Sequence[int] = ()) -> None:
-        """Queue one event."""
-        if self._dropped:
-            event["dropped_before"] = self._dropped
-        try:
-            self._to_queue.send_nowait((json.dumps(event, default=str).encode()[:PACKET_LIMIT], files))
-            self._dropped = 0
-        except trio.WouldBlock:
-            self._dropped += 1
+        """Queue one event, which is never dropped."""
+        self._queue.append((event, files))
+        self._filled.set()
 
     async def write(self) -> None:
         """Send what is queued, for ever."""
         sock = trio.socket.from_stdlib_socket(self._socket)
-        async for packet, files in self._queue:
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
-            await sock.sendmsg([packet], rights)
+        while True:
+            await self._filled.wait()
+            self._filled = trio.Event()
+            while self._queue:
+                event, files = self._queue.popleft()
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
+                await sock.sendmsg([json.dumps(event, default=str).encode()], rights)

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flyroutes.errors import PlatformError
 from flyroutes.local import image, init, inside
 from flyroutes.local.kernel import namespaces, root, syscalls, wiring
 from flyroutes.local.kernel.firewall import Firewall
@@ -45,8 +46,9 @@ class Kernel:
     def start(self, machine: Machine, network: Network) -> Running:
         """Build the Machine's namespaces and start its command."""
         link = _machine_link(machine, network)
-        (root.machine_directory(machine.id) / "hosts").write_text(hosts_file(machine))
-        files = image.unpack(machine.config.image)
+        directory = root.machine_directory(machine.id)
+        (directory / "hosts").write_text(hosts_file(machine))
+        files = image.unpack(machine.config.image, directory / "files")
         self._firewall.allow_sources(link.number, _bare(link.addresses))
         output, theirs = os.pipe()
         try:
@@ -70,18 +72,22 @@ class Kernel:
         root.private_tmp()
         for source, target in files.items():
             root.bind(source, target)
+        root.close_to_apps()
 
     def remove(self, machine: Machine, network: Network) -> None:
         """Take the link of an ended Machine away; its namespaces went with its process."""
         link = _machine_link(machine, network)
         self._firewall.allow_sources(link.number, _bare(link.addresses), remove=True)
         self._fabric.disconnect(link)
-        shutil.rmtree(root.machine_directory(machine.id))
+        shutil.rmtree(root.machine_directory(machine.id), ignore_errors=True)
 
     def execute(self, pid: int, machine: Machine, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
         """Start `command` beside the app of the Machine whose process 1 is `pid`; the go-between's pid."""
         main = inside.program(command, _environment(machine), machine.config.image.workdir, self._uid)
-        opened = namespaces.open_namespaces(pid, ("mnt", "net", "uts", "pid"))
+        try:
+            opened = namespaces.open_namespaces(pid, ("mnt", "net", "uts", "pid"))
+        except OSError as error:
+            raise PlatformError(f"machine {machine.id} is ending: {error.strerror}", 412) from error
         try:
             return inside.fork_inside(opened, stdio, main)
         finally:

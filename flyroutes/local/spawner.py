@@ -25,9 +25,11 @@ from flyroutes.local.kernel.namespaces import step
 from flyroutes.local.machines import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from flyroutes.platform.model import Machine, Network, Peer
+
+    _Method = Callable[..., tuple[Any, list[int]]]
 
 EXIT = struct.Struct("=ii")
 """What is said of a process that ended: pid and wait status."""
@@ -110,37 +112,51 @@ def _serve(requests: socket.socket, exits: socket.socket, kernel: Kernel) -> Non
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    ended: deque[bytes] = deque()
+    children = _Children()
+    methods = _methods(kernel, children)
     while True:
         # Ends wait here while the other side, which may be waiting for an answer, does not read them.
-        readable, writable, _ = select.select([requests.fileno(), woken], [exits] if ended else [], [])
+        readable, writable, _ = select.select(
+            [requests.fileno(), woken], [exits] if children.ended else [], []
+        )
         if woken in readable:
             os.read(woken, 512)
-            ended.extend(_reap())
+            children.reap()
         if writable:
-            exits.sendall(ended.popleft())
+            exits.sendall(EXIT.pack(*children.ended.popleft()))
         if requests.fileno() in readable:
-            _answer(requests, kernel)
+            _answer(requests, methods)
 
 
-def _reap() -> Iterator[bytes]:
-    while True:
-        try:
+class _Children:
+    """The processes started here and not reaped yet: their pids cannot mean anybody else."""
+
+    def __init__(self) -> None:
+        self.alive: set[int] = set()
+        self.ended: deque[tuple[int, int]] = deque()
+
+    def reap(self) -> None:
+        """Collect those that have ended: (pid, wait status) of each goes to `ended`."""
+        while self.alive:
             pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if pid == 0:
-            return
-        yield EXIT.pack(pid, status)
+            if pid == 0:
+                return
+            self.alive.discard(pid)
+            self.ended.append((pid, status))
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal; nothing happens if the process has ended."""
+        if pid in self.alive:
+            os.kill(pid, number)
 
 
-def _answer(requests: socket.socket, kernel: Kernel) -> None:
+def _answer(requests: socket.socket, methods: dict[str, _Method]) -> None:
     (method, arguments), received = _receive(requests)
     error: Exception | None = None
     result: Any = None
     sent: list[int] = []
     try:
-        result, sent = _METHODS[method](kernel, received, *arguments)
+        result, sent = methods[method](received, *arguments)
     except Exception as refusal:
         error = refusal
     _send(requests, (error, result), sent)
@@ -148,39 +164,38 @@ def _answer(requests: socket.socket, kernel: Kernel) -> None:
         os.close(fd)
 
 
-def _start(kernel: Kernel, _files: list[int], machine: Machine, network: Network) -> tuple[int, list[int]]:
-    running = kernel.start(machine, network)
-    return running.pid, [running.output]
+def _methods(kernel: Kernel, children: _Children) -> dict[str, _Method]:
+    """What can be asked for: each takes files and arguments, and gives a result and files."""
 
+    def start(_files: list[int], machine: Machine, network: Network) -> tuple[int, list[int]]:
+        running = kernel.start(machine, network)
+        children.alive.add(running.pid)
+        return running.pid, [running.output]
 
-def _execute(
-    kernel: Kernel, files: list[int], pid: int, machine: Machine, command: Sequence[str]
-) -> tuple[int, list[int]]:
-    stdin, stdout, stderr = files
-    return kernel.execute(pid, machine, command, (stdin, stdout, stderr)), []
+    def execute(
+        files: list[int], pid: int, machine: Machine, command: Sequence[str]
+    ) -> tuple[int, list[int]]:
+        stdin, stdout, stderr = files
+        started = kernel.execute(pid, machine, command, (stdin, stdout, stderr))
+        children.alive.add(started)
+        return started, []
 
+    def add_peer(_files: list[int], peer: Peer, network: Network, number: int) -> tuple[list[str], list[int]]:
+        opened = kernel.add_peer(peer, network, number)
+        return list(opened), list(opened.values())
 
-def _add_peer(
-    kernel: Kernel, _files: list[int], peer: Peer, network: Network, number: int
-) -> tuple[list[str], list[int]]:
-    opened = kernel.add_peer(peer, network, number)
-    return list(opened), list(opened.values())
+    def plainly(method: Callable[..., None]) -> _Method:
+        def call(_files: list[int], *arguments: Any) -> tuple[None, list[int]]:
+            method(*arguments)
+            return None, []
 
+        return call
 
-def _plainly(method: Callable[..., None]) -> Callable[..., tuple[None, list[int]]]:
-    def call(kernel: Kernel, _files: list[int], *arguments: Any) -> tuple[None, list[int]]:
-        method(kernel, *arguments)
-        return None, []
-
-    return call
-
-
-_METHODS: dict[str, Callable[..., tuple[Any, list[int]]]] = {
-    "start": _start,
-    "execute": _execute,
-    "add_peer": _add_peer,
-    "remove": _plainly(Kernel.remove),
-    "answer_for": _plainly(Kernel.answer_for),
-    "allow_reach": _plainly(Kernel.allow_reach),
-    "set_udp_services": _plainly(Kernel.set_udp_services),
-}
+    named: dict[str, _Method] = {
+        "start": start,
+        "execute": execute,
+        "add_peer": add_peer,
+        "signal": plainly(children.signal),
+    }
+    plain = (kernel.remove, kernel.answer_for, kernel.allow_reach, kernel.set_udp_services)
+    return {**named, **{method.__name__: plainly(method) for method in plain}}

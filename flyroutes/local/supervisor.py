@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,68 +14,97 @@ from flyroutes.platform.lifecycle import next_after_exit
 if TYPE_CHECKING:
     from flyroutes.local.control import Control, Log
     from flyroutes.local.kernel_client import KernelClient
-    from flyroutes.local.machines import Running
+    from flyroutes.platform.model import Machine
 
 _LINE_LIMIT = 16_384
+_RETRIES_FORGOTTEN = 300.0
+"""Seconds of running after which earlier restarts no longer count (docs: retries within 5 minutes)."""
+_KILL_GRACE = 60.0
 _TERM_GRACE = 0.5
 """Seconds between the SIGTERM that follows `kill_timeout` and the end of the Machine (assumed)."""
 
 
+@dataclass(slots=True)
+class _Life:
+    """From a start to the last end of a Machine's process, restarts included; `pid` is None in between."""
+
+    pid: int | None = None
+    over: trio.Event = field(default_factory=trio.Event)
+    back_off: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
 class Supervisor:
-    """One task per running Machine, in the nursery of the network."""
+    """One task per running Machine, in the nursery of the network; what goes wrong in one stays in it."""
 
     def __init__(self, kernel: KernelClient, nursery: trio.Nursery, control: Control, log: Log) -> None:
         self._kernel = kernel
         self._nursery = nursery
         self._control = control
         self._log = log
-        self._pids: dict[str, int] = {}
+        self._lives: dict[str, _Life] = {}
 
     def pid(self, machine_id: str) -> int | None:
         """Process 1 of a running Machine."""
-        return self._pids.get(machine_id)
+        life = self._lives.get(machine_id)
+        return life.pid if life else None
 
     def start(self, machine_id: str) -> None:
         """Start the Machine's process and watch it from now on."""
         self._control.move(machine_id, "start", "user")
-        self._launch(machine_id, restarts=0)
+        life = _Life()
+        if self._launch(machine_id, life):
+            self._lives[machine_id] = life
+            self._nursery.start_soon(self._live, machine_id, life)
 
-    def _launch(self, machine_id: str, restarts: int) -> None:
+    def _launch(self, machine_id: str, life: _Life) -> bool:
         machine = self._control.machine(machine_id)
         try:
             running = self._kernel.start(machine, self._control.network_of(machine))
         except Exception as error:
             self._log(f"runner[{machine_id}]", f"cannot start: {error}", region=machine.region, level="error")
             self._control.move(machine_id, "crashed", "flyd")
-            return
-        self._pids[machine_id] = running.pid
+            return False
+        life.pid = running.pid
         self._control.move(machine_id, "launched", "flyd")
-        self._nursery.start_soon(self._watch, machine_id, running, restarts)
+        self._nursery.start_soon(self._copy_output, machine, running.output)
+        return True
 
-    async def _watch(self, machine_id: str, running: Running, restarts: int) -> None:
-        self._nursery.start_soon(self._copy_output, machine_id, running.output)
-        code = exit_code(await self._kernel.wait(running.pid))
-        del self._pids[machine_id]
-        machine = self._control.machine(machine_id)
-        self._kernel.remove(machine, self._control.network_of(machine))
-        self._log(f"runner[{machine_id}]", f"main process exited with code {code}", region=machine.region)
-        step, delay = next_after_exit(machine.state, machine.config.restart, code, restarts)
-        self._control.move(machine_id, step, "flyd", code)
-        if step == "restart":
-            await trio.sleep(delay)
-            if self._control.platform.machines.get(machine_id) is not None:
-                self._resume(machine_id, restarts + 1)
+    async def _live(self, machine_id: str, life: _Life) -> None:
+        try:
+            await self._run_and_restart(machine_id, life)
+        except Exception as error:
+            self._log(f"runner[{machine_id}]", f"lost: {error!r}", level="error")
+            self._control.update(machine_id, state="failed")
+        finally:
+            del self._lives[machine_id]
+            life.over.set()
 
-    def _resume(self, machine_id: str, restarts: int) -> None:
-        if self._control.machine(machine_id).state == "starting":
-            self._launch(machine_id, restarts)
+    async def _run_and_restart(self, machine_id: str, life: _Life) -> None:
+        restarts = 0
+        while life.pid is not None:
+            began = trio.current_time()
+            code = exit_code(await self._kernel.wait(life.pid))
+            life.pid = None
+            machine = self._control.machine(machine_id)
+            self._kernel.remove(machine, self._control.network_of(machine))
+            self._log(f"runner[{machine_id}]", f"main process exited with code {code}", region=machine.region)
+            if trio.current_time() - began > _RETRIES_FORGOTTEN:
+                restarts = 0
+            step, delay = next_after_exit(machine.state, machine.config.restart, code, restarts)
+            self._control.move(machine_id, step, "flyd", code)
+            if step == "restart":
+                restarts += 1
+                with life.back_off:
+                    await trio.sleep(delay)
+                if not life.back_off.cancel_called:
+                    self._launch(machine_id, life)
 
-    async def _copy_output(self, machine_id: str, output: int) -> None:
-        machine = self._control.machine(machine_id)
-        source = f"{machine.app}[{machine_id}]"
+    async def _copy_output(self, machine: Machine, output: int) -> None:
+        source = f"{machine.app}[{machine.id}]"
         buffer = bytearray()
         async with trio.lowlevel.FdStream(output) as stream:
-            async for chunk in stream:
+            # Small pieces: between two of them the other tasks get their turn.
+            while chunk := await stream.receive_some(4096):
                 buffer += chunk
                 *lines, rest = buffer.split(b"\n")
                 buffer = rest[:_LINE_LIMIT]
@@ -84,28 +113,30 @@ class Supervisor:
         if buffer:
             self._log(source, buffer.decode(errors="replace"), region=machine.region)
 
-    def stop(self, machine_id: str, name: str | None, timeout: float | None) -> None:
-        """Begin the shutdown: kill_signal, kill_timeout, SIGTERM, end (docs reference/configuration)."""
-        machine = self._control.move(machine_id, "stop", "user")
-        pid = self._pids.get(machine_id)
-        if pid is None:
+    def stop(self, machine_id: str, number: signal.Signals, timeout: float) -> None:
+        """Begin the shutdown: this signal, `timeout` seconds, SIGTERM, end (docs reference/configuration)."""
+        self._control.move(machine_id, "stop", "user")
+        life = self._lives.get(machine_id)
+        if life is None or life.pid is None:
+            if life:
+                life.back_off.cancel()
             self._control.move(machine_id, "exited", "user")
             return
-        number = signal.Signals[name or machine.config.kill_signal]
-        self._nursery.start_soon(
-            self._shut_down,
-            machine_id,
-            pid,
-            number,
-            machine.config.kill_timeout if timeout is None else timeout,
-        )
+        self._nursery.start_soon(self._shut_down, life, number, timeout)
 
-    async def _shut_down(self, machine_id: str, pid: int, number: signal.Signals, timeout: float) -> None:
-        steps = ((number, timeout), (signal.SIGTERM, _TERM_GRACE), (signal.SIGKILL, 60.0))
+    async def _shut_down(self, life: _Life, number: signal.Signals, timeout: float) -> None:
+        steps = ((number, timeout), (signal.SIGTERM, _TERM_GRACE), (signal.SIGKILL, _KILL_GRACE))
         for step, patience in steps:
-            if self._pids.get(machine_id) != pid:
-                return
-            os.kill(pid, step)
+            if life.pid is not None:
+                self._kernel.signal(life.pid, step)
             with trio.move_on_after(patience):
-                await self._control.wait(machine_id, "stopped", patience + 1)
+                await life.over.wait()
                 return
+
+    async def kill(self, machine_id: str) -> None:
+        """End the Machine's process at once, and wait until it is gone."""
+        life = self._lives.get(machine_id)
+        if life:
+            if life.pid is not None:
+                self._kernel.signal(life.pid, signal.SIGKILL)
+            await life.over.wait()

@@ -51,4 +51,4 @@ def next_after_exit(state: State, restart: Restart, code: int, restarts: int) ->
     wanted = restart.policy == "always" or (restart.policy == "on-failure" and code != 0)
     if state != "started" or not wanted or (code != 0 and restarts >= restart.max_retries):
         return "exited", 0.0
-    return "restart", min(10.0, 0.1 * 2**restarts)
+    return "restart", min(10.0, 0.1 * 2 ** min(restarts, 7))

@@ -81,7 +81,7 @@ TRAP = """
 import signal, sys, time
 def leave(number, frame): sys.exit(40 + number)
 for name in ("SIGINT", "SIGTERM", "SIGUSR1"): signal.signal(getattr(signal, name), {handler})
-open("/tmp/ready-{tag}", "w").close()
+open("/tmp/ready", "w").close()
 while True: time.sleep(60)
 """
 
@@ -91,11 +91,11 @@ while True: time.sleep(60)
 async def test_kill_signal_reaches_the_app(signal: str | None, code: int, scratch: Scratch) -> None:
     app = await scratch.app()
     config = {"stop_config": {"signal": signal}} if signal else {}
-    machine = await scratch.machine(app, TRAP.format(handler="leave", tag=signal), **config)
+    machine = await scratch.machine(app, TRAP.format(handler="leave"), **config)
     place = Place(scratch.fly, app, machine.id)
 
     async def ready() -> bool:
-        return (await place.run(["test", "-e", f"/tmp/ready-{signal}"])).exit_code == 0
+        return (await place.run(["test", "-e", "/tmp/ready"])).exit_code == 0
 
     await eventually(ready)
     await scratch.fly.stop(app, machine.id)
@@ -107,7 +107,7 @@ async def test_kill_signal_reaches_the_app(signal: str | None, code: int, scratc
 @pytest.mark.standing("documented", source="docs reference/configuration: kill_timeout")
 async def test_an_app_that_ignores_signals_is_ended(scratch: Scratch) -> None:
     app = await scratch.app()
-    stubborn = TRAP.format(handler="signal.SIG_IGN", tag="stubborn")
+    stubborn = TRAP.format(handler="signal.SIG_IGN")
     machine = await scratch.machine(app, stubborn, stop_config={"signal": "SIGINT", "timeout": "1s"})
     await scratch.fly.stop(app, machine.id)
     await scratch.fly.wait(app, machine.id, "stopped", timeout=10)

@@ -17,7 +17,9 @@ from flyroutes.local.kernel.syscalls import (
     MS_NOEXEC,
     MS_NOSUID,
     MS_PRIVATE,
+    MS_RDONLY,
     MS_REC,
+    MS_REMOUNT,
     mount,
     pivot_root,
     unmount,
@@ -29,7 +31,11 @@ Tree = Mapping[str, "bytes | Tree"]
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """Where programs find the authorities that they trust, the network's own among them."""
 _STATE = Path("/.flyroutes")
-_OWN = ("proc", "run", "etc", ".flyroutes")
+_HOST_ETC = Path("/.host-etc")
+_OWN = ("proc", "run", "etc", "dev", "sys", ".flyroutes", ".host-etc")
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
+_MOUNT_FLAGS = {2: MS_NOSUID, 4: MS_NODEV, 8: MS_NOEXEC, 1024: 1024, 2048: 2048, 4096: 1 << 21}
+"""statvfs flag -> mount flag; the last three are noatime, nodiratime and relatime."""
 
 
 def build(etc: Tree) -> None:
@@ -44,13 +50,39 @@ def build(etc: Tree) -> None:
     for name in _OWN:
         os.mkdir(f"/{name}")
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    _make_dev()
+    mount("/.host/sys", "/sys", flags=MS_BIND | MS_REC)
+    read_only("/sys")
+    mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
     # An empty /run hides the host's resolver sockets, which would answer names behind our back.
     mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
-    os.mkdir(_STATE / "host-etc")
-    mount("/.host/etc", str(_STATE / "host-etc"), flags=MS_BIND | MS_REC)
+    mount("/.host/etc", str(_HOST_ETC), flags=MS_BIND | MS_REC)
     unmount("/.host", MNT_DETACH)
     os.rmdir("/.host")
-    mirror(_STATE / "host-etc", Path("/etc"), etc)
+    mirror(_HOST_ETC, Path("/etc"), etc)
+
+
+def _make_dev() -> None:
+    """The harmless devices alone: a root user's app keeps root's user id, and disks belong to that one."""
+    mount("tmpfs", "/dev", "tmpfs", MS_NOSUID, "mode=0755")
+    for name in _DEVICES:
+        Path(f"/dev/{name}").touch()
+        mount(f"/.host/dev/{name}", f"/dev/{name}", flags=MS_BIND)
+    for name in ("pts", "shm"):
+        os.mkdir(f"/dev/{name}")
+    mount("/.host/dev/pts", "/dev/pts", flags=MS_BIND)
+    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    os.symlink("/proc/self/fd", "/dev/fd")
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        os.symlink(f"/proc/self/fd/{number}", f"/dev/{name}")
+
+
+def read_only(path: str) -> None:
+    """Make the mount at `path` read-only in this mount namespace."""
+    # The kernel wants to hear again what restricts the mount already (mount(2), MS_REMOUNT).
+    has = os.statvfs(path).f_flag
+    restrictions = sum(flag for bit, flag in _MOUNT_FLAGS.items() if has & bit)
+    mount("none", path, flags=MS_BIND | MS_REMOUNT | MS_RDONLY | restrictions)
 
 
 def _expose(entry: os.DirEntry[str]) -> None:
@@ -88,10 +120,21 @@ def bind(source: Path | str, target: str) -> None:
     mount(str(source), target, flags=MS_BIND)
 
 
+def close_to_apps() -> None:
+    """In a Machine's mount namespace: /etc cannot be written, and the files of other Machines not be seen."""
+    read_only("/etc")
+    mount("tmpfs", str(_STATE), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=0555")
+
+
 def private_tmp() -> None:
-    """A /tmp of one's own in this mount namespace, unless the Python that runs us lives in the host's."""
-    if not any(Path(prefix).is_relative_to("/tmp") for prefix in (sys.prefix, sys.base_prefix)):
-        mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    """A /tmp of one's own in this mount namespace; a Python installed below the host's /tmp stays visible."""
+    prefixes = {prefix for prefix in (sys.prefix, sys.base_prefix) if Path(prefix).is_relative_to("/tmp")}
+    kept = {prefix: os.open(prefix, os.O_PATH | os.O_CLOEXEC) for prefix in prefixes}
+    mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
+    for prefix, fd in kept.items():
+        os.makedirs(prefix, exist_ok=True)
+        bind(f"/proc/self/fd/{fd}", prefix)
+        os.close(fd)
 
 
 def machine_directory(machine_id: str) -> Path:
