@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from serving import application, read_body
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-from whoami import whoami
+from whoami import healthz, whoami
 
 if TYPE_CHECKING:
     from server import Config
     from starlette.applications import Starlette
     from starlette.requests import Request
-
-
-async def healthz(request: Request) -> Response:
-    """GET /healthz: 200 while the server can answer at all. It asks nobody else: a check that fails when a
-    neighbour is down takes this app out of the proxy as well."""
-    return PlainTextResponse("ok\n")
 
 
 def build(config: Config) -> Starlette:

@@ -9,11 +9,10 @@ and connection.py keep it alive, startup.py reads its configuration.
 from __future__ import annotations
 
 import gc
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from startup import ConfigError, Limits, allow_open_files, hold_signals, listen, load_limits, refuse, whole
+from startup import Limits, listen, load_limits, start, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,13 +46,7 @@ def load_config(env: Mapping[str, str]) -> Config:
 
 def main() -> None:
     """Start, serve, leave with 0; or leave with 2 and the reason if the configuration is wrong."""
-    hold_signals()
-    try:
-        config = load_config(os.environ)
-        allow_open_files(config.limits)
-        listener = listen(config.host, config.port)
-    except ConfigError as error:
-        refuse(error)
+    config, listener = start(load_config, lambda config: listen(config.host, config.port))
     gc.disable()  # nothing that is imported is garbage: a tenth less time to the first answer
     import trio
     from app import build

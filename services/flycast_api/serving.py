@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from startup import BACKLOG, STOP_SIGNALS, hold_signals, log, release_signals
+from startup import BACKLOG, STOP_SIGNALS, ignore_signals, log, release_signals
 
 if TYPE_CHECKING:
     import socket
@@ -82,7 +82,6 @@ async def stop_on_signal(room: Room, stop: trio.Event, everything: trio.CancelSc
                 break
             room.leave()
             stop.set()
-        hold_signals()  # a late one must not turn the clean end into a death by signal
     everything.cancel()
 
 
@@ -97,5 +96,5 @@ async def serve(app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
         asgi = cast("ASGIFramework", app)  # the same ASGI, typed more loosely by starlette
         await hypercorn.trio.serve(asgi, config, shutdown_trigger=stop.wait, mode="asgi")
         nursery.cancel_scope.cancel()
-    hold_signals()
+    ignore_signals()
     log("stopped", connections=room.connections)

@@ -13,12 +13,22 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import NoReturn
+    from collections.abc import Callable, Mapping
+    from typing import Protocol, TypeVar
+
+    class Limited(Protocol):
+        """A configuration of any server: the limits are in each."""
+
+        @property
+        def limits(self) -> Limits: ...
+
+    C = TypeVar("C", bound=Limited)
+    S = TypeVar("S")
 
 BACKLOG = 2048
 """Connections the kernel holds until they are accepted. At 100, the usual default, a burst of a thousand
@@ -36,10 +46,12 @@ class ConfigError(Exception):
 def log(event: str, **fields: object) -> None:
     """Write one JSON line about `event` to stdout, which is where Fly collects logs from.
 
-    One `write` per line: no buffer to flush at exit, and lines of two threads never mix.
+    One `write` per line: no buffer to flush at exit, and lines of two threads never mix. A line that cannot
+    be written is lost: there is nowhere to say so, and a reader of logs that leaves must not end a server.
     """
     line = json.dumps({"time": round(time.time(), 3), "event": event, **fields}, default=str)
-    os.write(1, line.encode() + b"\n")
+    with suppress(OSError):
+        os.write(1, line.encode() + b"\n")
 
 
 def number(env: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
@@ -116,7 +128,7 @@ def bind(host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> 
     way_out = "on Fly check the app's fly.toml; elsewhere set BIND_HOST=127.0.0.1 or BIND_HOST=::1"
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=kind)[0]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second for what is no name at all: `a..b`, a label of 64
         expected = "a name or address that resolves here"
         raise ConfigError(f"bind: expected {expected}, got {host!r} ({error}); {way_out}") from error
     sock = socket.socket(family, kind)
@@ -144,18 +156,34 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def refuse(error: ConfigError) -> NoReturn:
-    """Say why the server cannot start, to log collectors and to whoever sits at the terminal, and exit 2."""
-    log("refused_to_start", reason=str(error))
-    print(error, file=sys.stderr)
-    sys.exit(2)
+def start(load_config: Callable[[Mapping[str, str]], C], take_address: Callable[[C], S]) -> tuple[C, S]:
+    """Return the configuration and what `take_address` makes of it, stop signals being held from here on.
+
+    If either raises ConfigError, say why on stderr and exit with status 2.
+    """
+    hold_signals()
+    try:
+        config = load_config(os.environ)
+        allow_open_files(config.limits)
+        return config, take_address(config)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 def hold_signals() -> None:
-    """Keep stop signals pending until somebody is ready to act on them, instead of dying half started."""
+    """Keep stop signals pending until their receiver is open, instead of dying half started."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)  # back in force when the receiver closes: one more is no death
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
 
 
 def release_signals() -> None:
     """Let held and future stop signals through; call it once their receiver is open."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+
+def ignore_signals() -> None:
+    """Let stop signals do nothing, in any thread; call it at the end, so that the exit status stays 0."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -10,9 +10,9 @@ from page import POLICY, render
 from reach import Reach
 from serving import application
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from whoami import this_machine, whoami
+from whoami import healthz, this_machine, whoami
 
 if TYPE_CHECKING:
     from server import Config
@@ -24,12 +24,6 @@ MAX_BODY = 0
 NO_STORE = {"cache-control": "no-store"}
 
 
-async def healthz(request: Request) -> Response:
-    """GET /healthz: 200 while the server can answer at all. It asks nobody else: a check that fails when a
-    neighbour is down takes this app out of the proxy as well."""
-    return PlainTextResponse("ok\n")
-
-
 def is_owner(authorization: str | None, token: str | None) -> bool:
     """Return whether the Authorization header `authorization` carries `token`; False if there is no header.
 
@@ -37,9 +31,10 @@ def is_owner(authorization: str | None, token: str | None) -> bool:
     """
     if authorization is None:
         return False
-    expected = f"Bearer {token}".encode()
+    scheme, _, given = authorization.partition(" ")
+    bearer = scheme.lower() == "bearer"  # in any case: RFC 9110, section 11.1
     # compare_digest takes as long for a near miss as for a wild guess.
-    if token is None or not hmac.compare_digest(authorization.encode(), expected):
+    if token is None or not bearer or not hmac.compare_digest(given.strip().encode(), token.encode()):
         detail = "expected the bearer token in the secret REACH_TOKEN, or no Authorization header at all\n"
         raise HTTPException(401, detail, {"www-authenticate": "Bearer"})
     return True

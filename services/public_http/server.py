@@ -9,21 +9,11 @@ tries the routes, page.py draws them, serving.py and connection.py keep it alive
 from __future__ import annotations
 
 import gc
-import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from startup import (
-    ConfigError,
-    Limits,
-    allow_open_files,
-    hold_signals,
-    listen,
-    load_limits,
-    number,
-    refuse,
-    whole,
-)
+from startup import ConfigError, Limits, listen, load_limits, number, start, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +24,7 @@ if TYPE_CHECKING:
 HOST = "0.0.0.0"
 SHORTEST_TOKEN = 16
 """Characters of a REACH_TOKEN that cannot be guessed over the network."""
+TARGET = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[^][:/@\s]+)):(?P<port>[0-9]{1,5})")
 
 
 class Target(NamedTuple):
@@ -67,20 +58,23 @@ class Config:
 def target(env: Mapping[str, str], name: str, default: str) -> Target:
     """Read the `host:port` in variable `name`, IPv6 addresses in brackets; raise ConfigError otherwise."""
     text = env.get(name, default)
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65_535:
-        return Target(host, int(port))
+    match = TARGET.fullmatch(text)
+    if match and 1 <= int(match["port"]) <= 65_535:
+        return Target(match["address"] or match["name"], int(match["port"]))
     raise ConfigError(f"{name}: expected host:port, got {text!r}; unset it for {default}")
 
 
 def secret(env: Mapping[str, str], name: str) -> str | None:
-    """Read the secret in variable `name`, None if unset; raise ConfigError, not showing it, if too short."""
-    text = env.get(name)
-    if text is None or len(text) >= SHORTEST_TOKEN:
+    """Read the secret in variable `name`, None if unset; raise ConfigError, not showing it, if too short
+    or holds what a header does not carry unharmed: spaces, or anything but ASCII."""
+    if (text := env.get(name)) is None:
+        return None
+    good = len(re.findall("[!-~]", text))
+    if good == len(text) >= SHORTEST_TOKEN:
         return text
+    expected = f"{SHORTEST_TOKEN} or more visible ASCII characters and no others"
     way_out = f"fly secrets set {name}=$(openssl rand -hex 16)"
-    raise ConfigError(f"{name}: expected {SHORTEST_TOKEN} characters or more, got {len(text)}; {way_out}")
+    raise ConfigError(f"{name}: expected {expected}, got {good} and {len(text) - good}; {way_out}")
 
 
 def load_config(env: Mapping[str, str]) -> Config:
@@ -99,13 +93,7 @@ def load_config(env: Mapping[str, str]) -> Config:
 
 def main() -> None:
     """Start, serve, leave with 0; or leave with 2 and the reason if the configuration is wrong."""
-    hold_signals()
-    try:
-        config = load_config(os.environ)
-        allow_open_files(config.limits)
-        listener = listen(config.host, config.port)
-    except ConfigError as error:
-        refuse(error)
+    config, listener = start(load_config, lambda config: listen(config.host, config.port))
     gc.disable()  # nothing that is imported is garbage: a tenth less time to the first answer
     import trio
     from app import build

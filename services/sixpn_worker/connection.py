@@ -170,7 +170,7 @@ class Handshake(WSStream):
             await self.send(StreamClosed(stream_id=self.stream_id))
 
     async def _too_early(self) -> None:
-        """Answer bytes that came before our half of the handshake (RFC 6455, section 4.1), unless the app has."""
+        """Answer bytes that came before the app has answered the handshake (RFC 6455, section 4.1)."""
         if self.state is not ASGIWebsocketState.HANDSHAKE or self.app_put is None:
             return
         self.closed = True  # from here on what the app answers is dropped: it would be a second answer
@@ -193,5 +193,5 @@ async def _stay_on_http1(self: H11Protocol, event: h11.Request) -> None:
 def install() -> None:
     """Make hypercorn build a `Connection` for each client, of which it then speaks HTTP/1.1 only."""
     hypercorn.trio.run.TCPServer = Connection  # type: ignore[attr-defined]  # there is no setting for it
-    hypercorn.protocol.h11.WSStream = Handshake  # type: ignore[misc]  # nor for this
+    hypercorn.protocol.h11.WSStream = Handshake  # type: ignore[attr-defined]  # nor for this
     H11Protocol._check_protocol = _stay_on_http1  # type: ignore[method-assign]  # nor for this

@@ -9,11 +9,10 @@ and connection.py keep it alive, startup.py reads its configuration.
 from __future__ import annotations
 
 import gc
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from startup import ConfigError, Limits, allow_open_files, hold_signals, listen, load_limits, refuse, whole
+from startup import Limits, listen, load_limits, start, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,15 +49,9 @@ def load_config(env: Mapping[str, str]) -> Config:
 
 def main() -> None:
     """Start, serve, leave with 0; or leave with 2 and the reason if the configuration is wrong."""
-    hold_signals()
-    try:
-        config = load_config(os.environ)
-        allow_open_files(config.limits)
-        # The name has an IPv6 address only, and hypercorn opens an IPv4 socket for any host without a colon:
-        # `bind = ["fly-local-6pn:8080"]` fails. So the socket is ours, and hypercorn gets it as fd://.
-        listener = listen(config.host, config.port)
-    except ConfigError as error:
-        refuse(error)
+    # The name has an IPv6 address only, and hypercorn opens an IPv4 socket for any host without a colon:
+    # `bind = ["fly-local-6pn:8080"]` fails. So the socket is ours, and hypercorn gets it as fd://.
+    config, listener = start(load_config, lambda config: listen(config.host, config.port))
     gc.disable()  # nothing that is imported is garbage: a tenth less time to the first answer
     import trio
     from app import build

@@ -1,7 +1,10 @@
 """What this server saw of a request: the socket's view and the headers' view, side by side and never merged.
 
 A header is what somebody says; only the socket is first hand. On a service with the `http` handler Fly Proxy
-overwrites the `Fly-*` headers a client sent; over 6PN there is no proxy, and a client can send what it likes.
+adds headers. Of `Fly-Forwarded-Port` alone the documentation says that the proxy always sets it; that no client
+can forge the other `Fly-*` headers is assumed. Over 6PN there is no proxy, and clients send what they like.
+Source: https://fly.io/docs/networking/request-headers/
+
 The same file serves every HTTP server of the family.
 """
 
@@ -10,7 +13,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,6 +42,12 @@ def end_of_socket(address: tuple[str, int] | None) -> dict[str, str | int] | Non
 def header(request: Request, name: str) -> str | None:
     """Return the value of header `name`, None if absent; several are one, joined (RFC 9110, section 5.3)."""
     return ", ".join(request.headers.getlist(name)) or None
+
+
+async def healthz(request: Request) -> PlainTextResponse:
+    """GET /healthz: 200 while the server can answer at all. It asks nobody else: a check that fails when a
+    neighbour is down takes this app out of the proxy as well."""
+    return PlainTextResponse("ok\n")
 
 
 async def whoami(request: Request) -> JSONResponse:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 from limiter import LONGEST, Limiter, source_of, verdict
-from startup import STOP_SIGNALS, hold_signals, log, release_signals
+from startup import STOP_SIGNALS, ignore_signals, log, release_signals
 
 if TYPE_CHECKING:
     import socket
@@ -124,7 +124,6 @@ async def stop_on_signal(room: Room, accepting: trio.CancelScope, everything: tr
             everything.deadline = trio.current_time() + room.limits.grace
             accepting.cancel()
             room.leave()
-        hold_signals()  # a late one must not turn the clean end into a death by signal
     everything.cancel()
 
 
@@ -141,6 +140,6 @@ async def serve(listener: socket.socket, sockets: list[socket.socket], config: C
             handler = partial(echo_stream, room)
             accepting.start_soon(partial(trio.serve_listeners, handler, [tcp], handler_nursery=connections))
         whole.cancel_scope.cancel()
-    hold_signals()
+    ignore_signals()
     log("datagrams", **counts)
     log("stopped", connections=room.connections)

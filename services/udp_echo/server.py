@@ -8,24 +8,11 @@ had enough, startup.py reads the configuration.
 
 from __future__ import annotations
 
-import os
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from startup import (
-    BACKLOG,
-    ConfigError,
-    Limits,
-    allow_open_files,
-    bind,
-    hold_signals,
-    load_limits,
-    log,
-    number,
-    refuse,
-    whole,
-)
+from startup import BACKLOG, Limits, bind, load_limits, log, number, start, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,13 +71,7 @@ def bind_all(config: Config) -> tuple[socket.socket, list[socket.socket]]:
 
 def main() -> None:
     """Start, serve, leave with 0; or leave with 2 and the reason if the configuration is wrong."""
-    hold_signals()
-    try:
-        config = load_config(os.environ)
-        allow_open_files(config.limits)
-        listener, sockets = bind_all(config)
-    except ConfigError as error:
-        refuse(error)
+    config, (listener, sockets) = start(load_config, bind_all)
     import trio
     from echo import serve
 

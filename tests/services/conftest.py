@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,8 @@ class Server:
     stderr: bytes = b""
     silent: bool = False
     """Whether its stdout has ended."""
+    complete: bool = False
+    """Whether its stderr has ended."""
     _arrived: trio.Condition = field(default_factory=trio.Condition)
 
     @property
@@ -140,6 +143,14 @@ class Server:
         with trio.fail_after(patience):
             return await self.process.wait()
 
+    async def complaint(self) -> str:
+        """Return all that came on stderr."""
+        with trio.fail_after(PATIENCE):
+            async with self._arrived:
+                while not self.complete:
+                    await self._arrived.wait()
+        return self.stderr.decode()
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, by its own process id."""
         self.process.send_signal(number)
@@ -147,11 +158,12 @@ class Server:
     async def collect(self, stream: Any) -> None:
         """Parse each line of stdout as the JSON it must be."""
         rest = b""
-        async for chunk in stream:
-            *lines, rest = (rest + chunk).split(b"\n")
-            async with self._arrived:
-                self.events += [json.loads(line) for line in lines]
-                self._arrived.notify_all()
+        with suppress(trio.ClosedResourceError):  # a test may stop to read
+            async for chunk in stream:
+                *lines, rest = (rest + chunk).split(b"\n")
+                async with self._arrived:
+                    self.events += [json.loads(line) for line in lines]
+                    self._arrived.notify_all()
         assert not rest, f"the last log line has no end: {rest!r}"
         async with self._arrived:
             self.silent = True
@@ -160,6 +172,9 @@ class Server:
     async def collect_stderr(self, stream: Any) -> None:
         async for chunk in stream:
             self.stderr += chunk
+        async with self._arrived:
+            self.complete = True
+            self._arrived.notify_all()
 
 
 @pytest.fixture

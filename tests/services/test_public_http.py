@@ -47,13 +47,15 @@ async def test_reach_all_three(start: Any, siblings: dict[str, str]) -> None:
 async def test_public_learns_no_address(start: Any, siblings: dict[str, str]) -> None:
     server = await start("public_http", FLY_MACHINE_ID="me", REACH_TOKEN=TOKEN, **siblings)
     public = (await server.request("/reach")).body.decode()
-    owner = (await server.request("/reach", headers=f"authorization: Bearer {TOKEN}\r\n")).body.decode()
+    owner = (await server.request("/reach", headers=f"authorization: bEARER  {TOKEN}\r\n")).body.decode()
     for private in ["127.0.0.1", "::1", "api-machine", "worker-machine", '"me"']:
         assert private not in public
         assert private in owner
 
 
-@pytest.mark.parametrize("header", ["Bearer 0123456789abcdeF", "Bearer", "Basic eDp5", "Bearer None", "\xff"])
+@pytest.mark.parametrize(
+    "header", ["Bearer 0123456789abcdeF", "Bearer", "Basic eDp5", f"Basic {TOKEN}", "Bearer None", "\xff"]
+)
 @pytest.mark.parametrize("token", [TOKEN, "unset"])
 async def test_wrong_token_is_refused(start: Any, header: str, token: str) -> None:
     server = await start("public_http", REACH_TOKEN=token, **DEAD)

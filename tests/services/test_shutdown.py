@@ -54,6 +54,47 @@ async def test_job_in_flight_is_finished(start: Any) -> None:
     assert await server.exit_code() == 0
 
 
+LATE_SIGNALS = """
+# A server that gets one more signal just as it has stopped waiting for them, and one at its very end.
+import atexit, contextlib, os, signal, trio
+import server
+
+receiver = trio.open_signal_receiver
+
+@contextlib.contextmanager
+def then_one_more(*numbers):
+    try:
+        with receiver(*numbers) as signals:
+            yield signals
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+trio.open_signal_receiver = then_one_more
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+server.main()
+"""
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_late_signals_do_not_kill(start_script: Any, name: str) -> None:
+    server = await start_script(LATE_SIGNALS, beside=name, BIND_HOST="127.0.0.1", PORT="0")
+    server.signal(signal.SIGTERM)
+    assert await server.exit_code() == 0
+    assert await server.event("stopped")
+    assert server.stderr == b""
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_nobody_reads_the_log(start: Any, name: str) -> None:
+    server = await start(name)
+    await server.process.stdout.aclose()
+    async with await server.connect() as client:
+        server.signal(signal.SIGTERM)  # "stopping" and "stopped" have nowhere to go
+        assert await server.exit_code() == 0
+        assert await client.rest() == b""
+    assert server.stderr == b""
+
+
 async def refusal(server: Any) -> None:
     """Return once `server` refuses connections."""
     with trio.fail_after(5):
