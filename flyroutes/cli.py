@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FlyroutesError as error:
         print(f"flyroutes: {error}", file=sys.stderr)
         return error.exit_status
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # Whoever read our output has left, as `head` does; there is nobody to complain to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("files", nargs="*", metavar="FILE", help="fly.toml files (default: the four in fly/)")
     up.add_argument(
-        "--port", type=int, default=8080, help="port on this host's loopback for the first public app"
+        "--port", type=_port, default=8080, help="port on this host's loopback for the first public app"
     )
     up.set_defaults(action=_up)
     run = commands.add_parser(
@@ -55,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
     return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= 65_000):
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65000, got {text!r}")
+    return int(text)
 
 
 def default_files() -> list[Path]:

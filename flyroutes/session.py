@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -61,6 +62,10 @@ def start_program(door: Door, command: Sequence[str]) -> int:
     return inside.fork_inside(door.namespaces, (0, 1, 2), main)
 
 
+_DOOR_SECONDS = 10.0
+_STRANGER = "another user's process stands in the place of your local network: `ss -xlp | grep flyroutes`"
+
+
 def _door_address(uid: int) -> str:
     # An abstract socket leaves no file behind. It is not protected by permissions: both ends look at
     # who is on the other one.
@@ -85,7 +90,8 @@ def open_door() -> socket.socket:
 def hand_over(listener: socket.socket, door: Door) -> None:
     """Answer one visitor at the door, if it is the same user or root."""
     visitor, _ = listener.accept()
-    with visitor:
+    # A visitor that has left already is no reason to stop.
+    with visitor, contextlib.suppress(OSError):
         if _other_uid(visitor) in (os.getuid(), 0):
             message = json.dumps({"kinds": list(door.namespaces), "env": door.env}).encode()
             socket.send_fds(visitor, [message], list(door.namespaces.values()))
@@ -94,15 +100,18 @@ def hand_over(listener: socket.socket, door: Door) -> None:
 def knock() -> Door | None:
     """The door of the network that is up, or None."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.settimeout(_DOOR_SECONDS)
         try:
             sock.connect(_door_address(os.getuid()))
+            if _other_uid(sock) not in (os.getuid(), 0):
+                raise HostError(_STRANGER)
+            data, files, _flags, _address = socket.recv_fds(sock, 1 << 16, 16)
         except ConnectionRefusedError:
             return None
-        if _other_uid(sock) not in (os.getuid(), 0):
-            raise HostError(
-                "another user's process answers in the place of your local network; not entering it"
-            )
-        data, files, _flags, _address = socket.recv_fds(sock, 1 << 16, 16)
+        except OSError as error:
+            raise HostError(f"the local network that is up does not answer ({error})") from error
+    if not data:
+        raise HostError("the local network ended while it was asked")
     message: dict[str, Any] = json.loads(data)
     return Door(dict(zip(message["kinds"], files, strict=True)), message["env"])
 

@@ -29,9 +29,11 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Outside: start a network and run this same command on it. Inside: go on."""
     if "FLYROUTES_INSIDE" not in os.environ:
         return _run_inside(config.invocation_params.args)
-    strangers = [line.split()[0] for line in _ipv6_addresses() if not line.startswith(_OURS)]
-    if strangers:
-        raise pytest.UsageError(f"not on a network of ours (it has {strangers}): unset FLYROUTES_INSIDE")
+    found = _ipv6_addresses()
+    strangers = [line.split()[0] for line in found if not line.startswith(_OURS)]
+    if strangers or not any(line.startswith("fdaa") for line in found):
+        what = strangers or "no 6PN address"
+        raise pytest.UsageError(f"not on a network of ours ({what}): unset FLYROUTES_INSIDE")
     return None
 
 

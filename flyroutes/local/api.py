@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from flyroutes.errors import EmulationGap, PlatformError
-from flyroutes.local.api_guard import HANDLERS, RequireToken, json_body
+from flyroutes.local.api_guard import HANDLERS, RequireToken, json_body, while_client_stays
 from flyroutes.local.api_query import app_name, flag, network_name, only_queries, wait_seconds, wanted
 from flyroutes.platform.addresses import REGIONS
 from flyroutes.platform.config_reader import SIGNALS
@@ -186,7 +186,10 @@ class _Api:
         machine = self._machine(request)
         body = Fields(await json_body(request), "", "command cmd timeout stdin")
         timeout = body.whole("timeout") or EXEC_SECONDS
-        result = await self._control.execute(machine.id, _command(body), timeout, body.text("stdin").encode())
+        command, stdin = _command(body), body.text("stdin").encode()
+        result = await while_client_stays(
+            request, lambda: self._control.execute(machine.id, command, timeout, stdin)
+        )
         return JSONResponse(
             {
                 "exit_code": result.exit_code,

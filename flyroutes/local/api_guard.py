@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 from starlette.exceptions import HTTPException
@@ -15,9 +15,12 @@ from starlette.responses import JSONResponse, Response
 from flyroutes.errors import EmulationGap, FlyroutesError, PlatformError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.requests import Request
     from starlette.types import ASGIApp, ExceptionHandler, Receive, Scope, Send
 
+_Result = TypeVar("_Result")
 MAX_BODY = 1 << 20
 """Bytes."""
 BODY_SECONDS = 10.0
@@ -91,3 +94,30 @@ HANDLERS: dict[Any, ExceptionHandler] = {
     Exception: _unexpected,
 }
 """Every failure is `{"error": text}` with a status that tells whose it was."""
+
+
+async def while_client_stays(request: Request, work: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Do `work`, and cancel it when the client hangs up: nobody is left to read the answer.
+
+    Call it after the request's body has been read.
+    """
+    outcome: list[_Result] = []
+    error: PlatformError | None = None
+
+    async def watch(scope: trio.CancelScope) -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch, nursery.cancel_scope)
+        try:
+            outcome.append(await work())
+        except PlatformError as refusal:
+            error = refusal
+        nursery.cancel_scope.cancel()
+    if error is not None:
+        raise error
+    if not outcome:
+        raise PlatformError("the client hung up", 499)
+    return outcome[0]

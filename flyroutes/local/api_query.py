@@ -48,7 +48,7 @@ def flag(request: Request, key: str) -> bool:
 
 def wait_seconds(text: str | None) -> int:
     """`timeout` of a wait: whole seconds from 1 to 60, 60 when missing. Fly refuses a longer one as well."""
-    if text and (not text.isdecimal() or not 1 <= int(text[:9]) <= MAX_WAIT):
+    if text and not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MAX_WAIT):
         wrong("timeout", f"whole seconds from 1 to {MAX_WAIT}", text)
     return int(text or MAX_WAIT)
 

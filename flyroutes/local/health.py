@@ -105,7 +105,7 @@ async def run_probe(probe: Probe) -> tuple[bool, str]:
         return False, f"connect to port {probe.port}: {error.strerror or error}"
     except (trio.BrokenResourceError, h11.RemoteProtocolError) as error:
         return False, f"port {probe.port} does not speak HTTP: {error.__cause__ or error}"
-    except h11.LocalProtocolError as error:
+    except (h11.LocalProtocolError, ValueError) as error:  # ValueError: letters that no request can hold
         return False, f"the check itself is not a valid request: {error}"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import sys
 import traceback
@@ -125,8 +126,15 @@ def _be_process_1(theirs: socket.socket, settings: Settings) -> None:
         os._exit(1)
 
 
+def _allow_open_files() -> None:
+    """As many open files as the host lets us have: each Machine and each connection takes some."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _be_network(theirs: socket.socket, settings: Settings) -> None:
     try:
+        _allow_open_files()
         files.build()
         spawner = fork_spawner(settings.uid)
         # Imported after that fork, so that the copies of it which the Machines get stay small.

@@ -5,7 +5,7 @@ Source: docs machines/api/machines-resource (config object properties), fly-go m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.platform.fields import Fields, one_of, wrong
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGSTOP")
 CPU = {"cpu_kind": "shared", "cpus": 1}
 """The size that every local Machine has. Its CPU share is not limited, so no larger one is promised."""
+_MOST_UDP_PORTS = 256
 _CHECK = "type port interval timeout grace_period method path protocol headers"
 _HANDLERS: tuple[Handler, ...] = get_args(Handler)
 
@@ -96,10 +97,16 @@ def _service(data: Any, path: str) -> Service:
     if not internal_port:
         wrong(service.at("internal_port"), "a port from 1 to 65535", None)
     checks = enumerate(service.many("checks"))
+    protocol: Literal["tcp", "udp"] = one_of(service.raw("protocol"), ("tcp", "udp"), service.at("protocol"))
+    ports = tuple(_port(item, where) for item, where in service.many("ports"))
+    if protocol == "udp" and any(port.end - port.start >= _MOST_UDP_PORTS for port in ports):
+        raise EmulationGap(
+            f"{service.at('ports')}: the local network routes {_MOST_UDP_PORTS} UDP ports a range"
+        )
     return Service(
-        protocol=one_of(service.raw("protocol"), ("tcp", "udp"), service.at("protocol")),
+        protocol=protocol,
         internal_port=internal_port,
-        ports=tuple(_port(item, where) for item, where in service.many("ports")),
+        ports=ports,
         autostop=_autostop(service),
         autostart=service.flag("autostart", True),  # unset: docs reference/configuration says true (assumed)
         min_machines_running=service.whole("min_machines_running"),

@@ -51,9 +51,7 @@ class Fields:
     def text(self, key: str, default: str = "") -> str:
         """A string; the default when missing, null or empty."""
         value = self._data.get(key)
-        if value is not None and not isinstance(value, str):
-            wrong(self.at(key), "a string", value)
-        return value or default
+        return _string(value, self.at(key)) if value else default
 
     def flag(self, key: str, default: bool = False) -> bool:
         """true or false; the default when missing or null."""
@@ -89,8 +87,7 @@ class Fields:
 
     def words(self, key: str) -> tuple[str, ...]:
         """A list of strings."""
-        items = self.many(key)
-        return tuple(item if isinstance(item, str) else wrong(path, "a string", item) for item, path in items)
+        return tuple(_string(item, path) for item, path in self.many(key))
 
     def named(self, key: str) -> dict[str, Any]:
         """An object with names of the user's own as keys; empty when missing or null."""
@@ -101,10 +98,19 @@ class Fields:
 
     def texts(self, key: str) -> dict[str, str]:
         """An object of strings."""
-        for name, value in self.named(key).items():
-            if not isinstance(value, str):
-                wrong(f"{self.at(key)}.{name}", "a string", value)
-        return self.named(key)
+        found = self.named(key).items()
+        return {
+            _string(name, self.at(key)): _string(value, f"{self.at(key)}.{name}") for name, value in found
+        }
+
+
+def _string(value: Any, path: str) -> str:
+    """`value`, if it is a string that a process can be given: no NUL, nothing that UTF-8 cannot say."""
+    if not isinstance(value, str):
+        wrong(path, "a string", value)
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        wrong(path, "a string without NUL and lone surrogates", value)
+    return value
 
 
 def wrong(path: str, expected: str, value: Any) -> NoReturn:

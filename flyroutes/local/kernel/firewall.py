@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 import struct
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from flyroutes.local.kernel.netlink import (
     F_CREATE,
@@ -25,8 +25,9 @@ from flyroutes.local.kernel.netlink import (
 from flyroutes.platform import addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
+_Item = TypeVar("_Item")
 _TABLE = "flyroutes"
 _INET, _IPV4 = 1, socket.AF_INET
 _NEWTABLE, _NEWCHAIN, _NEWRULE, _NEWSET, _NEWELEMENT, _DELELEMENT = 0, 3, 6, 9, 12, 14
@@ -215,14 +216,20 @@ class Firewall:
         if not gone and not new:
             return
         messages = [
-            _elements(kind, _UDP_SERVICES[0], [_udp_element(*item) for item in items])
+            _elements(kind, _UDP_SERVICES[0], [_udp_element(*item) for item in some])
             for kind, items in ((_DELELEMENT, gone), (_NEWELEMENT, new))
-            if items
+            for some in _batches(list(items))
         ]
         self._apply(*messages)
         self._udp = dict(services)
         flush = Message("flush connection tracking", (_CONNTRACK << 8) | 2, 0, struct.pack(">BBH", 0, 0, 0))
         self._netlink.request(flush)
+
+
+def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
+    """Pieces that fit into one netlink attribute of at most 64 KB."""
+    for start in range(0, len(items), 500):
+        yield items[start : start + 500]
 
 
 def _udp_element(key: tuple[str, int], target: str) -> bytes:
