@@ -1,8 +1,8 @@
 """What this server saw of a request: the socket's view and the headers' view, side by side and never merged.
 
 A header is what somebody says; only the socket is first hand. On a service with the `http` handler Fly Proxy
-adds headers. Of `Fly-Forwarded-Port` alone the documentation says that the proxy always sets it; that no client
-can forge the other `Fly-*` headers is assumed. Over 6PN there is no proxy, and clients send what they like.
+adds headers. Only of `Fly-Forwarded-Port` the documentation says that it is always set; that no client can
+forge the other `Fly-*` headers is assumed. Over 6PN there is no proxy, and clients send what they like.
 Source: https://fly.io/docs/networking/request-headers/
 
 The same file serves every HTTP server of the family.

@@ -18,7 +18,7 @@ class UnexpectedAnswerError(Exception):
 
 
 class NoMachineError(Exception):
-    """The name exists, or could exist, but stands for no started Machine. The text is shown to the public."""
+    """The name leads to no started Machine. The text is shown to the public."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,13 @@ def is_address(host: str) -> bool:
     return True
 
 
+def public_name(target: Target) -> str:
+    """Return `target` as anybody may see it: no address, and no Machine ID, as in `<id>.vm.<app>.internal`."""
+    if is_address(target.host):
+        return f"(an address):{target.port}"
+    return f"(one Machine):{target.port}" if ".vm." in target.host.lower() else str(target)
+
+
 def reason(error: BaseException, seconds: float) -> str:
     """Return `error` in words that give no address away."""
     match error:
@@ -64,10 +71,9 @@ def reason(error: BaseException, seconds: float) -> str:
 
 def for_public(finding: Finding, seconds: float) -> dict[str, Any]:
     """Return what anybody may know of `finding`: no address and no Machine ID."""
-    host, port = finding.target
     return {
         "route": finding.route,
-        "target": f"(an address):{port}" if is_address(host) else str(finding.target),
+        "target": public_name(finding.target),
         "ok": finding.error is None,
         "latency_ms": round(finding.milliseconds, 1) if finding.error is None else None,
         "reason": None if finding.error is None else reason(finding.error, seconds),

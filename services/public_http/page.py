@@ -32,14 +32,14 @@ ROUTES = {
     "6pn": ("6PN", "Straight to a Machine by its .internal name", "fly-local-6pn"),
     "udp": ("UDP", "Datagrams from the public side", "fly-global-services"),
 }
-"""For each route: its name, how it travels, and the address its server binds."""
+"""For each route: its name, how it travels, and the address its server has to bind on Fly."""
 
 CARD = Template("""\
 <li class="card $state">
   <div class="top"><h2>$name</h2><span class="pill">$word</span></div>
   <p class="how">$how</p>
   <p class="figure">$figure</p>
-  <dl><div><dt>asks</dt><dd>$target</dd></div><div><dt>server binds</dt><dd>$bind</dd></div></dl>
+  <dl><div><dt>asks</dt><dd>$target</dd></div><div><dt>binds on Fly</dt><dd>$bind</dd></div></dl>
 </li>""")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import secrets
@@ -137,13 +138,17 @@ async def started_machines(name: str) -> list[str]:
     getaddrinfo would do, but many a libc hands out only some of the addresses, in an order of its own.
     Source: https://fly.io/docs/networking/private-networking/
     """
-    import dns.asyncresolver  # here, not above: a third of a cold start that only this function needs
+    import dns.asyncresolver
     import dns.resolver
 
     try:
         answer = await dns.asyncresolver.resolve(f"{name}.", "AAAA", search=False)
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer) as error:
+    except dns.resolver.NXDOMAIN as error:
+        raise NoMachineError("no such name: not an app of this network, or not Fly's resolver") from error
+    except dns.resolver.NoAnswer as error:
         raise NoMachineError("the name lists no started Machine") from error
+    except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
+        raise NoMachineError("the resolver does not answer for this name") from error
     return [record.address for record in answer]
 
 
@@ -199,6 +204,8 @@ class Reach:
         """Return one finding per route, at most FRESH_FOR seconds old. Many callers at once share one try."""
         async with self._one_at_a_time:
             if trio.current_time() >= self._fresh_until:
+                # At the top of this file it would be a third of a cold start, later a part of every latency.
+                importlib.import_module("dns.asyncresolver")
                 self._findings = await self._try_all()
                 self._fresh_until = trio.current_time() + FRESH_FOR
             return self._findings

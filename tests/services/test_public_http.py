@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 from base64 import b64encode
 from hashlib import sha256
 from typing import Any
 
+import dns.message
+import dns.rcode
 import pytest
 import trio
 
@@ -146,6 +149,69 @@ trio.run(main)
     assert (result["machine"], result["tried"]) == ("third", ["127.0.0.1", "::ffff:127.0.0.1", "::1"])
 
 
+async def test_imports_are_no_part_of_latency(start_script: Any) -> None:
+    script = """
+import json, os, sys, trio
+import app, reach, server
+
+def imported():
+    return "dns.asyncresolver" in sys.modules
+
+async def try_route(route, *rest):
+    seen[route] = imported()
+
+seen = {"at the start": imported()}
+reach.try_route = try_route
+trio.run(reach.Reach(server.load_config(os.environ)).findings)
+print(json.dumps({"event": "listening", "seen": seen}), flush=True)
+"""
+    seen = (await start_script(script, beside="public_http")).events[0]["seen"]
+    assert seen == {"at the start": False, "flycast": True, "6pn": True, "udp": True}
+
+
+LOOKUPS = {
+    "NXDOMAIN": "no such name: ",
+    "NOERROR": "the name lists no started",
+    "REFUSED": "the resolver does not",
+}
+
+
+@pytest.mark.parametrize(("rcode", "reason"), LOOKUPS.items())
+async def test_empty_lookups_are_told_apart(start_script: Any, nursery: Any, rcode: str, reason: str) -> None:
+    resolver = trio.socket.socket(type=socket.SOCK_DGRAM)
+    await resolver.bind(("127.0.0.1", 0))
+
+    async def answer() -> None:
+        while True:
+            query, address = await resolver.recvfrom(2000)
+            response = dns.message.make_response(dns.message.from_wire(query))
+            response.set_rcode(dns.rcode.from_text(rcode))
+            await resolver.sendto(response.to_wire(), address)
+
+    nursery.start_soon(answer)
+    script = f"""
+import dns.asyncresolver, json, trio
+from finding import reason
+from reach import started_machines
+
+dns.asyncresolver.default_resolver = resolver = dns.asyncresolver.Resolver(configure=False)
+resolver.nameservers, resolver.port = ["127.0.0.1"], {resolver.getsockname()[1]}
+try:
+    trio.run(started_machines, "sixpn-worker.internal")
+except Exception as error:
+    print(json.dumps({{"event": "listening", "reason": reason(error, 4)}}), flush=True)
+"""
+    assert (await start_script(script, beside="public_http")).events[0]["reason"].startswith(reason)
+    nursery.cancel_scope.cancel()
+    resolver.close()
+
+
+async def test_machine_id_in_a_target_stays_private(start: Any) -> None:
+    server = await start("public_http", **DEAD | {"SIXPN_WORKER": "148e21.VM.sixpn-worker.invalid:80"})
+    assert (await server.request("/reach")).json()["routes"][1]["target"] == "(one Machine):80"
+    assert b"148e21" not in (await server.request("/")).body
+
+
 async def test_page_for_people(start: Any, siblings: dict[str, str]) -> None:
     server = await start("public_http", FLY_APP_NAME="<b>&app", **siblings | {"UDP_ECHO": "127.0.0.1:1"})
     reply = await server.request("/")
@@ -156,6 +222,7 @@ async def test_page_for_people(start: Any, siblings: dict[str, str]) -> None:
     assert "&lt;b&gt;&amp;app" in page
     assert "<b>" not in page
     assert "<script" not in page
+    assert "0.0.0.0" not in page.partition("</li>")[0]  # BIND_HOST decides, and here it was not that
     assert "api-machine" not in page
 
 

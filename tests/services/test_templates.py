@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -43,6 +44,26 @@ def test_repeated_files_are_equal(file: str) -> None:
 def test_readmes_have_one_shape(name: str) -> None:
     lines = (ROOT / "services" / name / "README.md").read_text().splitlines()
     assert [line.removeprefix("## ") for line in lines if line.startswith("## ")] == HEADINGS
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_copy_recipe_deploys_as_fly_toml_says(name: str, tmp_path: Path) -> None:
+    text = (ROOT / "services" / name / "README.md").read_text().partition("## Copy it")[2]
+    copy, before_deploy, deploy = text.split("```")[1:4]
+    assert f"Set `app` in `fly/{name}.toml`" in before_deploy
+    subprocess.run(
+        copy.removeprefix("sh").replace("../my-app", str(tmp_path / "new")), shell=True, check=True, cwd=ROOT
+    )
+    assert (tmp_path / "new" / "services" / name / "server.py").exists()
+    head = (
+        (ROOT / "fly" / f"{name}.toml")
+        .read_text()
+        .partition("\n\n")[0]
+        .replace(name.replace("_", "-"), "my-app")
+    )
+    commands = [line.removeprefix("#   ") for line in head.splitlines() if line.startswith("#   fly")]
+    wanted = [command.partition("    #")[0] for command in commands if "secrets" not in command]
+    assert [line.partition("    #")[0] for line in deploy.split("\n")[1:-1]] == wanted
 
 
 @pytest.mark.parametrize("name", SERVERS)
