@@ -7,6 +7,7 @@ packet that strayed could reach nobody.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
@@ -93,6 +94,7 @@ def peer_address(network: Network, number: int) -> str:
     )
 
 
+@functools.lru_cache(maxsize=8192)  # asked several times for each request and each name
 def network_of(address: str, networks: tuple[Network, ...]) -> Network | None:
     """The network whose /48 holds `address`; None for public addresses and unknown networks."""
     ip = IPv4Address(address) if ":" not in address else IPv6Address(address)

@@ -38,14 +38,11 @@ _FABRIC_SYSCTLS = {
     "ipv4/ip_unprivileged_port_start": "0",
 }
 _FAR_SYSCTLS = {
-    "ipv6/conf/default/disable_ipv6": "0",
     "ipv6/conf/all/disable_ipv6": "0",
-    "ipv6/conf/default/accept_dad": "0",
-    "ipv6/conf/default/accept_ra": "0",
-    "ipv6/bindv6only": "0",
     "ipv4/ip_unprivileged_port_start": "0",
     "ipv4/ping_group_range": "0 0",
 }
+"""What differs from the kernel's defaults, at which a new namespace begins (bindv6only=0 is one of them)."""
 
 
 @dataclass(frozen=True, slots=True)
