@@ -46,7 +46,7 @@ def is_address(host: str) -> bool:
 
 
 def public_name(target: Target) -> str:
-    """Return `target` as anybody may see it: no address, and no Machine ID, as in `<id>.vm.<app>.internal`."""
+    """Return `target` as anybody may see it: no address, no Machine ID as in `<id>.vm.<app>.internal`."""
     if is_address(target.host):
         return f"(an address):{target.port}"
     return f"(one Machine):{target.port}" if ".vm." in target.host.lower() else str(target)
