@@ -72,22 +72,11 @@ class Netlink:
 
         Raises OSError naming the message that the kernel refused.
         """
-        if not messages:
-            return
-        waiting: dict[int, Message] = {}
-        packets = []
-        for message in messages:
-            number = next(self._numbers)
-            waiting[number] = message
-            flags = message.flags | F_REQUEST | F_ACK
-            packets.append(
-                _HEADER.pack(16 + len(message.body), message.kind, flags, number, 0) + message.body
-            )
-        self._socket.send(b"".join(packets))
-        self._collect(waiting)
+        if messages:
+            self.transaction(b"", messages, b"")
 
     def transaction(self, begin: bytes, messages: Iterable[Message], end: bytes) -> None:
-        """A netfilter batch: all messages take effect, or none."""
+        """The same between two marks: of a netfilter batch all messages take effect, or none."""
         waiting: dict[int, Message] = {}
         packets = [begin]
         for message in messages:
