@@ -74,11 +74,12 @@ async def test_kill_9_of_any_process(victim: str, tmp_path: Path) -> None:
     await process.wait()
 
 
-@pytest.mark.parametrize("kind", ["net", "mnt", "pid"])
+@pytest.mark.parametrize("kind", ["net", "mnt"])
 async def test_kill_9_with_100_machines_leaves_nothing(kind: str, tmp_path: Path) -> None:
     """The kernel's own count is the witness: a second network fits only when the first one is gone.
 
-    Links go with their network namespace, and mounts with their mount namespace.
+    Links go with their network namespace, mounts with their mount namespace, and a PID namespace with its
+    processes, which the test above counts.
     """
     script = (
         "import os, signal, subprocess, sys, time\n"
