@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyroutes import __version__
-from flyroutes.errors import ConfigError, FlyroutesError
+from flyroutes.errors import ConfigError, FlyroutesError, HostError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(sys.argv[1:] if arguments is None else list(arguments))
     try:
         if sys.platform != "linux":
-            from flyroutes.errors import HostError
-
             raise HostError("the local network needs Linux namespaces; on this system run it in a Linux VM")
         return int(options.action(options))
     except FlyroutesError as error:
@@ -99,7 +97,3 @@ def _run(options: argparse.Namespace) -> int:
         )
     split = words.index("--")
     return run.run([Path(name) for name in words[:split]], words[split + 1 :], default_files)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

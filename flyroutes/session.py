@@ -51,7 +51,10 @@ def settings(apps: tuple[AppConfig, ...], published: dict[str, socket.socket]) -
 
 
 def program_environment(door: Door) -> dict[str, str]:
-    """The user's environment plus the network's, with the local authority trusted."""
+    """The user's environment plus the network's, with the local authority trusted.
+
+    FLYROUTES_INSIDE tells the suite that it need not start a network.
+    """
     trust = {"SSL_CERT_FILE": CERTIFICATES}
     return {**os.environ, **door.env, **trust, "FLYROUTES_INSIDE": "1"}
 

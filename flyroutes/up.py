@@ -61,7 +61,7 @@ def _publish(apps: Sequence[AppConfig], port: int) -> dict[str, socket.socket]:
         if any(
             "tls" in entry.handlers and "http" in entry.handlers for one in services for entry in one.ports
         ):
-            published[app.app] = _listen(port + len(published))
+            published[app.app] = _listen(port and port + len(published))
     return published
 
 

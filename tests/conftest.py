@@ -16,7 +16,7 @@ import pytest
 import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _ROOT = Path(__file__).resolve().parent.parent
 _OURS = ("fdaa", "20010db8", "fe80", "00000000000000000000000000000001")
@@ -37,9 +37,9 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
     return None
 
 
-def _run_inside(arguments: tuple[str, ...] | list[str] | object) -> int:
+def _run_inside(arguments: Iterable[object]) -> int:
     files = [str(path) for path in sorted((_ROOT / "fly").glob("*.toml"))]
-    inside = [sys.executable, "-m", "pytest", *map(str, arguments)]  # type: ignore[call-overload]
+    inside = [sys.executable, "-m", "pytest", *map(str, arguments)]
     return subprocess.call([sys.executable, "-m", "flyroutes", "run", *files, "--", *inside])
 
 

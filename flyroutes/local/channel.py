@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any
 
 PACKET_LIMIT = 1 << 17
 _MOST_FILES = 16
@@ -18,9 +15,9 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
-def send(sock: socket.socket, event: dict[str, Any], files: Sequence[int] = ()) -> None:
+def send(sock: socket.socket, event: dict[str, Any]) -> None:
     """Send one event, blocking."""
-    socket.send_fds(sock, [json.dumps(event).encode()], list(files))
+    sock.send(json.dumps(event).encode())
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:

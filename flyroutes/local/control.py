@@ -232,6 +232,8 @@ class Control:
         if machine.state in ("starting", "started"):
             self._supervisor.stop(machine.id, Signals.SIGKILL, 0)
         await self._supervisor.kill(machine.id)
+        if machine.id not in self.platform.machines:  # somebody else destroyed it, and was faster
+            return
         self.move(machine.id, "destroy", "user")
         self.move(machine.id, "gone", "user")
         self.publish(machines={key: one for key, one in self.platform.machines.items() if key != machine.id})

@@ -1,7 +1,7 @@
 """Process 1 of a Machine: starts the app as an ordinary user, forwards signals, reaps orphans.
 
-As Fly's init does (docs getting-started/troubleshooting). It is a forked copy of the network's own
-process, which costs 2 ms where starting a program costs 20; so it touches as little as it can.
+As Fly's init does (docs getting-started/troubleshooting). It is a forked copy of the spawner, which
+costs 2 ms where starting a Python costs 20; so it touches as little as it can.
 """
 
 from __future__ import annotations

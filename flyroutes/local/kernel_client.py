@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class KernelClient:
-    """What the local network asks of the kernel. Calls block, for some milliseconds at most."""
+    """What the local network asks of the kernel. Calls block, and longest while an image is copied."""
 
     def __init__(self, spawner: Spawner) -> None:
         self._spawner = spawner

@@ -1,7 +1,7 @@
 """Making and ending a local network, from the host's side.
 
-launcher -> holder -> process 1 of the world -> network. Each dies when the one before it does, so
-`kill -9` of any of them ends all, and the kernel takes namespaces, links and mounts with them.
+launcher -> holder -> process 1 of the world -> network -> spawner -> Machines. Each dies when one before it
+does, so `kill -9` of any but a Machine ends all, and the kernel takes namespaces, links and mounts with them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from flyroutes.local.settings import Settings
 
 
+_LAST_SECONDS = 2.0
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """The way in: namespaces of a WireGuard peer's place (kind -> open file), and programs' environment."""
@@ -42,10 +45,11 @@ class World:
     def __init__(self, settings: Settings) -> None:
         self.channel, theirs = channel.pair()
         sys.stdout.flush()
+        launcher = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             self.channel.close()
-            _hold(theirs, settings)
+            _hold(theirs, settings, launcher)
         theirs.close()
 
     def __enter__(self) -> Self:
@@ -57,7 +61,15 @@ class World:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
+        self._wait_for_the_last()
         self.channel.close()
+
+    def _wait_for_the_last(self) -> None:
+        """Until no process of the world has our sockets open: the next network may want their addresses."""
+        self.channel.settimeout(_LAST_SECONDS)
+        with contextlib.suppress(OSError):
+            while channel.receive(self.channel)[0] is not None:
+                pass
 
     def events(self) -> Iterator[tuple[dict[str, Any], list[int]]]:
         """What the network says, until it ends."""
@@ -85,12 +97,11 @@ def _as_error(event: dict[str, Any]) -> FlyroutesError:
     return error
 
 
-def _hold(theirs: socket.socket, settings: Settings) -> None:
+def _hold(theirs: socket.socket, settings: Settings, launcher: int) -> None:
     """The holder: enters the world, starts its process 1, and ends with it."""
     code = 1
     try:
         os.setsid()  # the terminal's Ctrl-C is for the launcher, which then ends all
-        launcher = os.getppid()
         syscalls.die_with_parent(launcher)
         namespaces.enter_world()
         # Credentials changed, and with them the kernel forgot the wish.

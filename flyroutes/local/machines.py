@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +36,7 @@ class Running:
 
 
 class Kernel:
-    """All that the local network has in the kernel. Blocking, but for a few milliseconds at most."""
+    """All that the local network has in the kernel. Calls block, and longest while an image is copied."""
 
     def __init__(self, uid: int) -> None:
         self._uid = uid or namespaces.ORDINARY_UID
@@ -48,6 +49,7 @@ class Kernel:
         link = _machine_link(machine, network)
         directory = root.machine_directory(machine.id)
         (directory / "hosts").write_text(hosts_file(machine))
+        shutil.rmtree(directory / "files", ignore_errors=True)  # of a start that failed
         files = image.unpack(machine.config.image, directory / "files")
         self._firewall.allow_sources(link.number, _bare(link.addresses))
         output, theirs = os.pipe()
@@ -55,9 +57,7 @@ class Kernel:
             with self._home.away(namespaces.MACHINE):
                 self._fabric.connect(link)
                 self._show_files(machine, files)
-                pid = os.fork()
-                if pid == 0:
-                    _become_machine(machine, theirs, self._uid)
+                pid = _fork_machine(machine, theirs, self._uid)
         except BaseException:
             os.close(output)
             self.remove(machine, network)
@@ -128,6 +128,18 @@ class Kernel:
 def _environment(machine: Machine) -> dict[str, str]:
     host = {"PATH": PATH, "HOME": "/tmp", "SSL_CERT_FILE": root.CERTIFICATES}
     return host | environment(machine)
+
+
+def _fork_machine(machine: Machine, output: int, uid: int) -> int:
+    # Blocked from the first moment, so that a stop right after the start waits until it can be passed on.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, init.FORWARDED)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become_machine(machine, output, uid)
+        return pid
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _become_machine(machine: Machine, output: int, uid: int) -> None:

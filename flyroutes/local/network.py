@@ -1,7 +1,7 @@
 """The process inside: DNS, Fly Proxy, the Machines API and the Machines of one local network.
 
-It runs in the world that `launch` made, speaks to its launcher over one socket in JSON lines, and
-ends with it.
+It runs in the world that `launch` made, speaks to its launcher over one socket, an object in
+JSON a packet, and ends with it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 It is forked off before the network's process reads its large libraries: forking those 45 MB for each Machine
 took five times as long and left some 7 MB of copied pages in each. It owns all that is in the kernel;
-the network's process asks it over a socket, waits for the answer (milliseconds), and hears of each process
+the network's process asks it over a socket, waits for the answer, and hears of each process
 that ends over a second one.
 """
 
@@ -101,6 +101,8 @@ def _run(requests: socket.socket, exits: socket.socket, uid: int) -> None:
             return
         _send(requests, (None, None), ())
         _serve(requests, exits, kernel)
+    except EOFError:
+        pass  # the network's process is gone, and this one with it
     except BaseException:
         traceback.print_exc()
     finally:

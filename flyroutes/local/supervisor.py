@@ -76,7 +76,8 @@ class Supervisor:
             self._log(f"runner[{machine_id}]", f"lost: {error!r}", level="error")
             self._control.update(machine_id, state="failed")
         finally:
-            del self._lives[machine_id]
+            if self._lives.get(machine_id) is life:  # a new life may have begun meanwhile
+                del self._lives[machine_id]
             life.over.set()
 
     async def _run_and_restart(self, machine_id: str, life: _Life) -> None:
@@ -94,6 +95,7 @@ class Supervisor:
             self._control.move(machine_id, step, "flyd", code)
             if step == "restart":
                 restarts += 1
+                life.back_off = trio.CancelScope()
                 with life.back_off:
                     await trio.sleep(delay)
                 if not life.back_off.cancel_called:

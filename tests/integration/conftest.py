@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -76,7 +75,7 @@ class Scratch:
 
     async def clean_up(self) -> None:
         """Delete what was made, even when the test was cut short."""
-        with trio.CancelScope(shield=True), contextlib.suppress(trio.TooSlowError), trio.fail_after(30):
+        with trio.CancelScope(shield=True), trio.fail_after(30):
             for name in self._made:
                 await self.fly.delete_app(name, force=True)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import programs
 from places import Place, eventually
 
 if TYPE_CHECKING:
@@ -89,7 +90,13 @@ async def test_resolver_of_a_machine_and_of_a_peer(peer: Place, inside: Inside) 
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
-    machine = await scratch.machine(app, "import time; time.sleep(600)")
+    machine = await scratch.machine(app, programs.http_server("fly-local-6pn"))
+    probe = [{"how": "http", "host": machine.private_ip, "port": 8080}]
+
+    async def up() -> bool:
+        return (await peer.probe(probe))[0][0] == "ok"
+
+    await eventually(up)
     assert await _dig(peer, "aaaa", f"{app}.internal") == [machine.private_ip]
     await scratch.fly.stop(app, machine.id)
     await scratch.fly.wait(app, machine.id, "stopped")
@@ -98,6 +105,5 @@ async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scr
         return await _dig(peer, "aaaa", f"{app}.internal") == []
 
     await eventually(gone, 10)  # within twice the TTL of 5 s
-    ((outcome, _),) = await peer.probe([{"how": "tcp", "host": machine.private_ip, "port": 8080}])
-    assert outcome != "ok"
+    assert not await up()
     assert (await scratch.fly.machine(app, machine.id)).state == "stopped"

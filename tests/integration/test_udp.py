@@ -29,6 +29,16 @@ async def _outcome(place: Place, how: str, host: str, port: int = PORT) -> str:
     return (await place.probe([{"how": how, "host": host, "port": port}]))[0][0]
 
 
+async def _bound(place: Place, port: int) -> None:
+    """Wait until a UDP socket of the Machine is bound to `port`."""
+    script = f"import sys; sys.exit(':{port:04X} ' not in open('/proc/net/udp').read())"
+
+    async def found() -> bool:
+        return (await place.run(["python", "-c", script])).exit_code == 0
+
+    await eventually(found)
+
+
 async def _seen(place: Place, tag: str) -> str:
     return (await place.run(["cat", f"/tmp/seen-{tag}"])).stdout
 
@@ -52,6 +62,8 @@ async def test_fly_global_services_answers_and_sees_the_client(scratch: Scratch,
 async def test_any_address_hears_and_answers_from_the_wrong_one(scratch: Scratch, peer: Place) -> None:
     app, within = await _udp_app(scratch, programs.udp_server("0.0.0.0", PORT, "wildcard"))
 
+    await _bound(within, PORT)
+
     async def heard() -> Any:
         assert await _outcome(peer, "udp", f"{app}.fly.dev") == "timeout"
         return await _seen(within, "wildcard")
@@ -64,11 +76,7 @@ async def test_ports_are_never_rewritten(scratch: Scratch, peer: Place) -> None:
     program = programs.udp_server("fly-global-services", PORT + 1, "mismatch")
     app, within = await _udp_app(scratch, program, external=PORT)
 
-    async def bound() -> Any:
-        command = ["python", "-c", "import sys; sys.exit(':1771 ' not in open('/proc/net/udp').read())"]
-        return (await within.run(command)).exit_code == 0
-
-    await eventually(bound)
+    await _bound(within, PORT + 1)
     assert await _outcome(peer, "udp", f"{app}.fly.dev") in {"timeout", "refused"}
     assert await _seen(within, "mismatch") == ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from command import COMMAND, descendants
+from command import COMMAND, alive, descendants
 from flyroutes.local import inside
 from flyroutes.local.kernel.namespaces import open_namespaces
 
@@ -33,13 +34,26 @@ async def machines(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
     assert process.stdout is not None
     with trio.fail_after(30):
         assert await process.stdout.receive_some() == b"ready\n"
-    init_of = {Path(f"/proc/{pid}/cmdline").read_text(): _parent(pid) for pid in descendants(process.pid)}
-    yield init_of["sleep\x00601\x00"], init_of["sleep\x00602\x00"]
+    wanted = ("sleep\x00601\x00", "sleep\x00602\x00")
+    init_of: dict[str, int] = {}
+    with trio.fail_after(10):
+        while not all(command in init_of for command in wanted):  # the programs may not run yet
+            init_of = {_command(pid): _parent(pid) for pid in alive(descendants(process.pid))}
+            await trio.sleep(0.02)
+    yield init_of[wanted[0]], init_of[wanted[1]]
     process.kill()
     await process.wait()
 
 
+def _command(pid: int) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
+
+
 def _parent(pid: int) -> int:
+    if not alive([pid]):
+        return 0
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
@@ -79,6 +93,7 @@ async def test_only_own_sources_arrive(machines: tuple[int, int]) -> None:
     def receive() -> None:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
             sock.bind(("::", PORT))
+            sock.settimeout(10)
             os.write(1, b"listening\n")
             data = b""
             while data != b"last":

@@ -14,6 +14,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, TypeVar
 
 from flyroutes.local.kernel.netlink import (
+    F_APPEND,
     F_CREATE,
     NETLINK_NETFILTER,
     Message,
@@ -119,7 +120,7 @@ def _set(name_and_id: tuple[str, int], key: int, data: int = 0) -> Message:
 
 def _rule(chain: str, *expressions: bytes) -> Message:
     body = (text(1, _TABLE), text(2, chain), nested(4, *expressions))
-    return _message(f"add a rule to {chain}", _NEWRULE, *body, flags=F_CREATE | 0x800)
+    return _message(f"add a rule to {chain}", _NEWRULE, *body, flags=F_CREATE | F_APPEND)
 
 
 def _prefix(cidr: str) -> tuple[bytes, bytes]:

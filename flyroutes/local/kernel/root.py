@@ -1,6 +1,6 @@
-"""The file system that Machines see: the host's, with an /etc, a /run and a /proc of its own.
+"""The file system that Machines see: the host's, with an /etc, a /dev, a /run and a /proc of its own.
 
-An ordinary user may build it. Everything lives in one tmpfs that goes when the last process does.
+An ordinary user may build it. Everything lives in file systems in memory that go when the last process does.
 """
 
 from __future__ import annotations

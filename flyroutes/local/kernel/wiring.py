@@ -49,7 +49,7 @@ _FAR_SYSCTLS = {
 class Link:
     """One end point of the network: interface number on the fabric, and the addresses behind it.
 
-    `addresses` carry their prefix length. `routed` are prefixes that lead to it over its 6PN address.
+    `addresses` carry their prefix length.
     `gateway4` is the fabric's own IPv4 address on the link, with prefix length.
     """
 
