@@ -6,8 +6,11 @@ costs 2 ms where starting a Python costs 20; so it touches as little as it can.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import os
+import shutil
 import signal
 import sys
 from typing import TYPE_CHECKING, Never
@@ -16,7 +19,7 @@ from flyroutes.local.kernel import root, syscalls
 from flyroutes.local.kernel.namespaces import drop_privileges
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 FORWARDED = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP}
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -45,20 +48,32 @@ def execute(
 
     `dependent`: die with the parent, which is outside this PID namespace.
     """
-    what = f"cannot become an ordinary user to run {command[0]!r}"
-    try:
+    with _or_leave(command, workdir):
         drop_privileges(uid)
         if dependent:
             syscalls.die_with_parent(0)
-        what = f"cannot run {command[0]!r} in {workdir}"
         os.chdir(workdir)
-        what = f"cannot run {command[0]!r}, looked for in {env.get('PATH', os.defpath)}"
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execvpe(command[0], list(command), dict(env))
+        os.execve(_program(command, env), list(command), dict(env))
+
+
+@contextlib.contextmanager
+def _or_leave(command: Sequence[str], workdir: str) -> Iterator[None]:
+    """End the process with a sentence on stderr, and the exit code of a shell, when the block fails."""
+    try:
+        yield
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in a word
         reason = error.strerror if isinstance(error, OSError) else error
-        print(f"flyroutes: {what}: {reason}", file=sys.stderr, flush=True)
+        print(f"flyroutes: cannot run {command[0]!r} in {workdir}: {reason}", file=sys.stderr, flush=True)
         os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
+
+
+def _program(command: Sequence[str], env: Mapping[str, str]) -> str:
+    path = env.get("PATH", os.defpath)
+    found = shutil.which(command[0], path=path)
+    if found is None:
+        raise FileNotFoundError(errno.ENOENT, f"no such program in {path}")
+    return found
 
 
 def run(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Never:
@@ -69,10 +84,12 @@ def run(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) 
     root.read_only("/proc/sys")
     watched = FORWARDED | {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_SETMASK, watched)
-    app = os.fork()
-    if app == 0:
-        os.setsid()
-        execute(command, env, workdir, uid)
+    with _or_leave(command, workdir):
+        # This process becomes the ordinary user too: spawning, unlike forking, copies no memory, and leaves
+        # no moment in between for the app to change user by itself.
+        drop_privileges(uid)
+        os.chdir(workdir)
+        app = os.posix_spawn(_program(command, env), list(command), dict(env), setsid=True, setsigmask=())
     while True:
         number = signal.sigwait(watched)
         if number != signal.SIGCHLD:

@@ -59,7 +59,9 @@ def _parent(pid: int) -> int:
 
 def _in_machine(pid: int, main: Callable[[], None], stdout: int) -> int:
     """Run `main` in the Machine's namespaces with all capabilities: no program of it is asked."""
-    namespaces = open_namespaces(pid, ("user", "mnt", "net", "uts", "pid"))
+    # Process 1 has given up its rights; the process that made it has those over the whole network.
+    rights = open_namespaces(_parent(pid), ("user",))
+    namespaces = rights | open_namespaces(pid, ("mnt", "net", "uts", "pid"))
     try:
         return inside.fork_inside(namespaces, (0, stdout, 2), main)
     finally:

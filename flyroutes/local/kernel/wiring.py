@@ -90,9 +90,8 @@ class Fabric:
         _set_sysctls(_FAR_SYSCTLS)
         with Netlink(NETLINK_ROUTE) as far:
             pair = links.veth("eth0", _ETH0, _FAR_MAC, link.name, link.number, _FABRIC_MAC, self._netns, MTU)
-            far.request(pair, links.no_link_local(_ETH0), links.up(1), links.up(_ETH0))
-            self._netlink.request(*_fabric_end(link))
-            far.request(*_far_end(link))
+            far.request(pair, links.no_link_local(_ETH0), links.up(1), links.up(_ETH0), *_far_end(link))
+        self._netlink.request(*_fabric_end(link))
 
     def disconnect(self, link: Link) -> None:
         """Remove the link and with it every address and route over it."""
