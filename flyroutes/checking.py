@@ -28,7 +28,7 @@ def probes(apps: Sequence[AppConfig]) -> list[reach.Probe]:
     """The checks for these apps, in their order."""
     planned = []
     for app in apps:
-        services = [service for group in app.services.values() for service in group]
+        services = app.every_service
         port = app.env.get("PORT", "")
         planned += reach.plan(app.app, services, ip_types(services), int(port) if port.isdigit() else None)
     return planned

@@ -43,20 +43,21 @@ def _show(*levels: str) -> Callable[[dict[str, Any]], None]:
     return on_log
 
 
-def _wait(pid: int) -> int:
-    """Wait for the program; the terminal's Ctrl-C is the program's business."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals_to(pid: int) -> None:
+    """The terminal's Ctrl-C is the program's business, which it reaches by itself; SIGTERM is passed on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, _frame: os.kill(pid, number))
-    try:
-        return init.exit_code(os.waitpid(pid, 0)[1])
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+
+def _wait(pid: int) -> int:
+    """Wait for the program."""
+    _leave_signals_to(pid)
+    return init.exit_code(os.waitpid(pid, 0)[1])
 
 
 def _wait_in(world: World, pid: int) -> int:
     """Wait for the program while reading away what the network says."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, _frame: os.kill(pid, number))
+    _leave_signals_to(pid)
     ended = os.pidfd_open(pid)
     while True:
         readable, _, _ = select.select([ended, world.channel.fileno()], [], [])

@@ -57,10 +57,8 @@ def _publish(apps: Sequence[AppConfig], port: int) -> dict[str, socket.socket]:
     """A listening socket on the host's loopback for each app that the public can reach over HTTP."""
     published: dict[str, socket.socket] = {}
     for app in apps:
-        services = [service for group in app.services.values() for service in group]
-        if any(
-            "tls" in entry.handlers and "http" in entry.handlers for one in services for entry in one.ports
-        ):
+        entries = [entry for service in app.every_service for entry in service.ports]
+        if any("tls" in entry.handlers and "http" in entry.handlers for entry in entries):
             published[app.app] = _listen(port and port + len(published))
     return published
 

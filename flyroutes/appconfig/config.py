@@ -57,6 +57,11 @@ class AppConfig:
         return tuple(dict.fromkeys(check for machine in self.machines.values() for check in machine.checks))
 
     @property
+    def every_service(self) -> tuple[Service, ...]:
+        """The services of all process groups."""
+        return tuple(service for machine in self.machines.values() for service in machine.services)
+
+    @property
     def restart(self) -> Restart:
         """Restart policy of the default process group."""
         return self._default.restart

@@ -32,8 +32,7 @@ def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
 async def deploy(control: Control, config: AppConfig) -> None:
     """Create the app, its IPs, and one Machine per process group."""
     await control.create_app(config.app)
-    services = [service for group in config.services.values() for service in group]
-    for kind in ip_types(services):
+    for kind in ip_types(config.every_service):
         await control.allocate_ip(config.app, kind)
     for group in config.processes:
         await control.create_machine(config.app, config.machine_config(group), region=config.primary_region)

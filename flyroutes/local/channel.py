@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flyroutes.errors import FlyroutesError
 
 PACKET_LIMIT = 1 << 17
 _MOST_FILES = 16
@@ -18,6 +21,11 @@ def pair() -> tuple[socket.socket, socket.socket]:
 def send(sock: socket.socket, event: dict[str, Any]) -> None:
     """Send one event, blocking."""
     sock.send(json.dumps(event).encode())
+
+
+def failure(error: FlyroutesError) -> dict[str, Any]:
+    """The event that tells the launcher of an error."""
+    return {"error": str(error), "exit_status": error.exit_status}
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:

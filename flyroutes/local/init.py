@@ -41,17 +41,14 @@ def quiet_child(stdin: int, stdout: int, stderr: int) -> None:
     os.closerange(3, 1 << 20)
 
 
-def execute(
-    command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int, *, dependent: bool = False
-) -> Never:
-    """Become `command`, as user `uid`. A command that cannot start says why on stderr.
+def execute(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Never:
+    """Become `command`, as user `uid`, and die with the parent, which is outside this PID namespace.
 
-    `dependent`: die with the parent, which is outside this PID namespace.
+    A command that cannot start says why on stderr.
     """
     with _or_leave(command, workdir):
         drop_privileges(uid)
-        if dependent:
-            syscalls.die_with_parent(0)
+        syscalls.die_with_parent(0)
         os.chdir(workdir)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(_program(command, env), list(command), dict(env))

@@ -72,4 +72,4 @@ def _is_own(kind: str, namespace: int) -> bool:
 
 def program(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Callable[[], None]:
     """What to call inside: become `command` as user `uid`, and die with the go-between."""
-    return lambda: init.execute(command, env, workdir, uid, dependent=True)
+    return lambda: init.execute(command, env, workdir, uid)

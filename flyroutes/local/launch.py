@@ -22,7 +22,7 @@ from flyroutes.local.spawner import fork as fork_spawner
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import TracebackType
 
     from flyroutes.local.settings import Settings
@@ -71,17 +71,12 @@ class World:
             while channel.receive(self.channel)[0] is not None:
                 pass
 
-    def events(self) -> Iterator[tuple[dict[str, Any], list[int]]]:
-        """What the network says, until it ends."""
-        while True:
-            event, files = channel.receive(self.channel)
-            if event is None:
-                return
-            yield event, files
-
     def wait_ready(self, on_log: Callable[[dict[str, Any]], None]) -> Door:
         """Wait until the apps are started and the API answers; FlyroutesError says why not."""
-        for event, opened in self.events():
+        while True:
+            event, opened = channel.receive(self.channel)
+            if event is None:
+                break
             if "ready" in event:
                 return Door(dict(zip(event["ready"]["kinds"], opened, strict=True)), event["ready"]["env"])
             if "error" in event:
@@ -112,7 +107,7 @@ def _hold(theirs: socket.socket, settings: Settings, launcher: int) -> None:
         theirs.close()
         code = init.exit_code(os.waitpid(pid, 0)[1])
     except FlyroutesError as error:
-        channel.send(theirs, {"error": str(error), "exit_status": error.exit_status})
+        channel.send(theirs, channel.failure(error))
     except BaseException:
         traceback.print_exc()
     finally:
@@ -153,7 +148,7 @@ def _be_network(theirs: socket.socket, settings: Settings) -> None:
 
         network.main(theirs, settings, spawner)
     except FlyroutesError as error:
-        channel.send(theirs, {"error": str(error), "exit_status": error.exit_status})
+        channel.send(theirs, channel.failure(error))
     except BaseException:
         traceback.print_exc()
     finally:

@@ -47,13 +47,12 @@ class Kernel:
     def start(self, machine: Machine, network: Network) -> Running:
         """Build the Machine's namespaces and start its command."""
         link = _machine_link(machine, network)
-        directory = root.machine_directory(machine.id)
-        (directory / "hosts").write_text(hosts_file(machine))
-        shutil.rmtree(directory / "files", ignore_errors=True)  # of a start that failed
-        files = image.unpack(machine.config.image, directory / "files")
         self._firewall.allow_sources(link.number, _bare(link.addresses))
         output, theirs = os.pipe()
         try:
+            directory = root.machine_directory(machine.id)
+            (directory / "hosts").write_text(hosts_file(machine))
+            files = image.unpack(machine.config.image, directory / "files")
             with self._home.away(namespaces.MACHINE):
                 self._fabric.connect(link)
                 self._show_files(machine, files)

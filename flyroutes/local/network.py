@@ -15,12 +15,14 @@ import trio
 from flyroutes.errors import FlyroutesError
 from flyroutes.local import boot, dns_server, files
 from flyroutes.local.authority import Authority
+from flyroutes.local.channel import failure
 from flyroutes.local.control import Control
 from flyroutes.local.health import run_checks
 from flyroutes.local.kernel_client import KernelClient
 from flyroutes.local.launcher_end import Launcher
 from flyroutes.local.proxy import Proxy
 from flyroutes.platform import addresses
+from flyroutes.platform.fabric import resolver_addresses
 from flyroutes.platform.model import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class LocalNetwork:
         try:
             await boot.deploy_all(self._control, self._settings.apps, self._launcher.log)
         except FlyroutesError as error:
-            self._launcher.say({"error": str(error), "exit_status": error.exit_status})
+            self._launcher.say(failure(error))
         for app, listener in self._settings.published.items():
             self._nursery.start_soon(self._publish, app, listener)
 
@@ -99,7 +101,7 @@ class LocalNetwork:
     def _observe(self, platform: Platform) -> None:
         self._kernel.apply(platform)
         self._proxy.update(platform)
-        wanted = {addresses.DNS_SERVER, *map(addresses.dns_server, platform.networks.values())}
+        wanted = set(resolver_addresses(platform))
         for address in wanted - self._resolving:
             self._serve_dns(address)
         self._resolving |= wanted

@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import Machine, Platform
 
 
+def resolver_addresses(platform: Platform) -> list[str]:
+    """Where DNS is answered: fdaa::3, and fdaa:<net>::3 of each network."""
+    return [addresses.DNS_SERVER, *map(addresses.dns_server, platform.networks.values())]
+
+
 def fabric_addresses(platform: Platform) -> list[str]:
     """What the fabric answers for: resolvers and the addresses of apps."""
-    resolvers = [addresses.DNS_SERVER, *map(addresses.dns_server, platform.networks.values())]
-    return resolvers + [ip.address for app in platform.apps.values() for ip in app.ips]
+    return resolver_addresses(platform) + [ip.address for app in platform.apps.values() for ip in app.ips]
 
 
 def reachable_prefixes(platform: Platform) -> list[tuple[str, str]]:

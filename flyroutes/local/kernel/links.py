@@ -85,14 +85,12 @@ def _route(destination: str, table: int, scope: int, kind: int, *body: bytes) ->
     return header + target + b"".join(body)
 
 
-def route(destination: str, index: int, via: str | None = None, source: str | None = None) -> Message:
-    """A route to `destination` over the link, by way of `via`, preferring `source` for new sockets."""
+def route(destination: str, index: int, via: str | None = None) -> Message:
+    """A route to `destination` over the link, by way of `via`."""
     scope = _SCOPE_LINK if via is None and ":" not in destination else _SCOPE_UNIVERSE
     body = attribute(4, struct.pack("=i", index))
     if via:
         body += attribute(5, ip_address(via).packed)
-    if source:
-        body += attribute(7, ip_address(source).packed)
     packet = _route(destination, _TABLE_MAIN, scope, _RTN_UNICAST, body)
     return Message(f"add route {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
 
