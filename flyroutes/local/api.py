@@ -1,7 +1,7 @@
 """The part of Fly's Machines API that the local network serves; the rest answers 501 and names itself.
 
 Paths, fields and status codes: docs machines/api/{apps-resource,machines-resource,working-with-machines-api}
-and fly-go flaps/*.go. Not done: leases, cordon, suspend, update, metadata, secrets, volumes, certificates,
+and fly-go flaps/*.go. Not done: leases, cordon, suspend, metadata, secrets, volumes, certificates,
 rate limits.
 """
 
@@ -51,6 +51,7 @@ class Control(Protocol):
     async def create_machine(
         self, app: str, config: MachineConfig, *, name: str | None, region: str | None, skip_launch: bool
     ) -> Machine: ...
+    async def update_machine(self, machine_id: str, config: MachineConfig, skip_launch: bool) -> Machine: ...
     async def start(self, machine_id: str) -> None: ...
     async def stop(self, machine_id: str, signal: str | None, timeout: float | None) -> None: ...
     async def destroy(self, machine_id: str, force: bool) -> None: ...
@@ -74,6 +75,7 @@ def make_app(control: Control, token: str) -> Starlette:
         ("GET", f"{app}/machines", api.machines),
         ("POST", f"{app}/machines", api.create_machine),
         ("GET", machine, api.show_machine),
+        ("POST", machine, api.update_machine),
         ("DELETE", machine, api.delete_machine),
         ("GET", f"{machine}/wait", api.wait),
         ("POST", f"{machine}/start", api.start),
@@ -145,6 +147,19 @@ class _Api:
 
     async def show_machine(self, request: Request) -> Response:
         return JSONResponse(machine_to_json(self._machine(request)))
+
+    async def update_machine(self, request: Request) -> Response:
+        machine = self._machine(request)
+        # Fly ignores what cannot change; a name or region that is sent along must be the Machine's own.
+        own = {"id": machine.id, "name": machine.name, "region": machine.region}
+        body = Fields(await json_body(request), "", "config skip_launch current_version", own)
+        current = body.text("current_version")
+        if current and current != machine.instance_id:
+            reason = f"machine {machine.id} is at version {machine.instance_id}, not {current}"
+            raise PlatformError(reason, 412)  # the status is `assumed`
+        config = config_from_json(body.raw("config"), self._images())
+        updated = await self._control.update_machine(machine.id, config, body.flag("skip_launch"))
+        return JSONResponse(machine_to_json(updated))
 
     async def delete_machine(self, request: Request) -> Response:
         # The documentation calls it `force`, Fly's own Go client `kill`.

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from flyroutes.platform.lifecycle import Action
 
 _MACHINE_EVENTS_KEPT = 50
+_SHUTDOWN_SLACK = 5.0
+"""Seconds beyond `kill_timeout` in which a Machine surely stops."""
 
 
 class Log(Protocol):
@@ -163,8 +165,7 @@ class Control:
         region = region or self._region
         if region not in addresses.REGIONS:
             raise PlatformError(f"region {region!r} is none of Fly's: {', '.join(addresses.REGIONS)}", 422)
-        if not (config.command or config.image.command):
-            raise PlatformError(f"image {config.image.ref!r} has no command and init.cmd gives none", 422)
+        self._refuse_without_command(config)
         if app in self._leaving:
             raise PlatformError(f"app {app!r} is being deleted", 409)
         machine = self._new_machine(self.app(app), config, name, region)
@@ -172,6 +173,10 @@ class Control:
         if not skip_launch:
             await self.start(machine.id)
         return self.machine(machine.id)
+
+    def _refuse_without_command(self, config: MachineConfig) -> None:
+        if not (config.command or config.image.command):
+            raise PlatformError(f"image {config.image.ref!r} has no command and init.cmd gives none", 422)
 
     def _new_machine(self, app: App, config: MachineConfig, name: str | None, region: str) -> Machine:
         index = self._next_index
@@ -192,10 +197,24 @@ class Control:
             global_services_ip=plan.global_services_ip,
             public_ip=plan.public_ip,
             config=config,
-            instance_id=f"01{secrets.token_hex(12).upper()}",
+            instance_id=_new_version(),
             created_at=now,
             updated_at=now,
         )
+
+    async def update_machine(self, machine_id: str, config: MachineConfig, skip_launch: bool) -> Machine:
+        """Give the Machine another config, under a new version; a running one reboots into it."""
+        machine = self.machine(machine_id)
+        self._refuse_without_command(config)
+        if machine.state in ("starting", "started"):
+            await self.stop(machine_id)
+        if machine.state not in ("created", "stopped", "failed"):
+            patience = machine.config.kill_timeout + _SHUTDOWN_SLACK
+            await self.wait(machine_id, "stopped", patience)
+        self.update(machine_id, config=config, instance_id=_new_version(), checks=())
+        if not skip_launch:
+            await self.start(machine_id)
+        return self.machine(machine_id)
 
     async def start(self, machine_id: str) -> None:
         """Start a Machine that is not running; fine if it is."""
@@ -289,6 +308,10 @@ class Control:
         if len(kept) == len(found.ips):
             raise PlatformError(f"app {app!r} has no address {address!r}", 404)
         self.publish(apps={**self.platform.apps, app: dataclasses.replace(found, ips=kept)})
+
+
+def _new_version() -> str:
+    return f"01{secrets.token_hex(12).upper()}"
 
 
 def _signal(name: str) -> Signals:

@@ -30,7 +30,7 @@ def unpack(image: Image, directory: Path) -> dict[str, str]:
     Returns directory -> place to show it at. Raises EmulationGap for an image of more than LARGEST bytes,
     and for places that cannot be shown.
     """
-    built = root.image_directory(image.ref.replace("/", "_"))
+    built = root.image_directory(image.ref.partition(":")[0].replace("/", "_"))
     targets = [image.workdir, *(target for _, target in image.copies)]
     mounts = {mount_point(target) for target in targets} - {"/"}
     if image.copies and not built.exists():

@@ -5,6 +5,7 @@ Source: docs machines/api/machines-resource (config object properties), fly-go m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flyroutes.errors import EmulationGap, PlatformError
@@ -35,7 +36,8 @@ _HANDLERS: tuple[Handler, ...] = get_args(Handler)
 def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
     """A Machine's config. `images` are those there are, by reference.
 
-    An unknown image is fine when `init` gives a command: it then runs a program of the host, without files.
+    A tag names no other build: `local/app:v2` is `local/app`. An unknown image is fine when `init` gives a
+    command: it then runs a program of the host, without files.
     PlatformError (400) for a wrong value, EmulationGap for what the local network does not honour.
     """
     config = Fields(
@@ -73,11 +75,12 @@ def _command(config: Fields) -> tuple[str, ...]:
 def _image(ref: str, command: tuple[str, ...], images: Mapping[str, Image]) -> Image:
     if not ref:
         raise PlatformError("config.image: expected an image reference, got none", 400)
-    if ref not in images and not command:
+    built = images.get(ref) or images.get(ref.partition(":")[0])
+    if built is None and not command:
         known = ", ".join(images) or "none yet"
         reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
         raise EmulationGap(f"config.image: {ref!r} is unknown (known: {known}): {reason}")
-    return images.get(ref, Image(ref=ref))
+    return replace(built, ref=ref) if built else Image(ref=ref)
 
 
 def _restart(config: Fields) -> Restart:

@@ -77,6 +77,21 @@ async def test_stop_and_start_by_the_api(scratch: Scratch, peer: Place) -> None:
     assert (await scratch.fly.machine(app, machine.id)).private_ip == machine.private_ip
 
 
+@pytest.mark.standing("documented", source="docs machines/api/machines-resource: update a Machine")
+async def test_an_update_reboots_into_another_version(scratch: Scratch) -> None:
+    app = await scratch.app()
+    before = await scratch.machine(app, programs.http_server("fly-local-6pn"), env={"COLOUR": "red"})
+    config = {**before.config, "env": {"COLOUR": "blue"}}
+    await scratch.fly.update_machine(app, before.id, config)
+    await scratch.fly.wait(app, before.id, "started")
+    after = await scratch.fly.machine(app, before.id)
+    env = (await Place(scratch.fly, app, before.id).run(["env"])).stdout.splitlines()
+    assert (after.name, after.region, after.private_ip) == (before.name, before.region, before.private_ip)
+    assert after.instance_id != before.instance_id
+    assert "COLOUR=blue" in env
+    assert f"FLY_MACHINE_VERSION={after.instance_id}" in env
+
+
 TRAP = """
 import signal, sys, time
 def leave(number, frame): sys.exit(40 + number)

@@ -71,6 +71,12 @@ class InMemory:
         )  # fmt: skip
         return self._put(machine, *(() if skip_launch else ("start", "launched")))
 
+    async def update_machine(self, machine_id: str, config: MachineConfig, skip_launch: bool) -> Machine:
+        machine = self.platform.machines[machine_id]
+        actions: tuple[Action, ...] = ("stop", "exited") if machine.state == "started" else ()
+        changed = replace(machine, config=config, instance_id=f"{machine.instance_id}+")
+        return self._put(changed, *actions, *(() if skip_launch else ("start", "launched")))
+
     async def start(self, machine_id: str) -> None:
         self._put(self.platform.machines[machine_id], "start", "launched")
 
@@ -164,6 +170,19 @@ async def test_machine_may_be_created_without_launching(fly: Fly) -> None:
     await fly.delete_machine("web", made.id)
 
 
+async def test_update_is_whole_and_for_the_version_one_knows(fly: Fly, raw: httpx.AsyncClient) -> None:
+    await fly.create_app("web")
+    machine = await fly.create_machine("web", {**SLEEP, "env": {"A": "1"}})
+    updated = await fly.update_machine("web", machine.id, {**SLEEP, "env": {"B": "2"}})
+    assert updated.config["env"] == {"B": "2"}
+    assert updated.instance_id != machine.instance_id
+    stale = {"config": SLEEP, "current_version": machine.instance_id}
+    refused = await raw.post(f"/v1/apps/web/machines/{machine.id}", json=stale)
+    renamed = await raw.post(f"/v1/apps/web/machines/{machine.id}", json={"config": SLEEP, "name": "other"})
+    assert (refused.status_code, renamed.status_code) == (412, 501)
+    assert (await fly.machine("web", machine.id)).config["env"] == {"B": "2"}
+
+
 async def test_exec_carries_words_input_and_outcome(fly: Fly, raw: httpx.AsyncClient) -> None:
     await fly.create_app("web")
     made = await fly.create_machine("web", SLEEP)
@@ -250,7 +269,6 @@ REFUSALS: dict[str, tuple[str, str, Any, int]] = {
     "an ignored query": ("GET", "/v1/apps/web/machines?state=started", None, 501),
     "a query given twice": ("GET", "/v1/apps/web/machines?region=ams&region=iad", None, 501),
     "suspending": ("POST", "/v1/apps/web/machines/m0/suspend", None, 501),
-    "updating": ("POST", "/v1/apps/web/machines/m0", {"config": SLEEP}, 501),
     "leases": ("GET", "/v1/apps/web/machines/m0/lease", None, 501),
     "volumes": ("GET", "/v1/apps/web/volumes", None, 501),
     "what nobody documents": ("PATCH", "/v1/apps", None, 501),
