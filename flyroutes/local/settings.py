@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`uid` is the real user; `published` are listening sockets on the host's loopback, by app."""
+    """`uid` is the real user; `published` are listening sockets on the host's loopback, by app.
+
+    `autostop_period` is how often autostop looks, in seconds; Fly says every few minutes.
+    """
 
     apps: tuple[AppConfig, ...]
     uid: int
     token: str
     region: str = "iad"
+    autostop_period: float = 300.0
     published: dict[str, socket.socket] = field(default_factory=dict)

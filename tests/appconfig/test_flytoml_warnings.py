@@ -52,13 +52,8 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
     ),
     "suspend": (
         HTTP + 'auto_stop_machines = "suspend"',
-        HTTP + 'auto_stop_machines = "off"',
-        "auto_stop_machines is not honoured: the local network stops no Machine by itself",
-    ),
-    "stop": (
-        HTTP + "auto_stop_machines = true",
-        HTTP + "auto_stop_machines = false",
-        "auto_stop_machines is not honoured: the local network stops no Machine by itself",
+        HTTP + 'auto_stop_machines = "stop"',
+        "auto_stop_machines = suspend stops the Machine",
     ),
     "hard limit under the default soft one": (
         HTTP + "concurrency = { hard_limit = 10 }",

@@ -41,6 +41,8 @@ class Balancer:
         self, start_machine: Callable[[str], Awaitable[None]], log: Callable[..., None], region: str
     ) -> None:
         self.loads: Counter[tuple[str, int]] = Counter()
+        self.active: set[str] = set()
+        """Machines that were given something since autostop last looked."""
         self.region = region
         self._log = log
         self._start_machine = start_machine
@@ -104,6 +106,7 @@ class Balancer:
         # With `requests` Fly reuses connections, with `connections` it opens one per request.
         pooled = pooled and candidate.service.concurrency.type == "requests"
         self.loads[candidate.key] += 1
+        self.active.add(candidate.machine.id)
         try:
             return (self._pool.take(candidate) if pooled else None) or await dial(candidate, pooled)
         except BaseException:

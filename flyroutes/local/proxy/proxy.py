@@ -19,7 +19,7 @@ from flyroutes.local.proxy.tls import terminate
 from flyroutes.platform.routing import app_named, find_app, is_shared, listeners
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from flyroutes.local.authority import Authority
     from flyroutes.platform.model import Platform
@@ -76,7 +76,17 @@ class Proxy:
 
     def load(self, machine_id: str) -> int:
         """How many connections or requests the Machine is handling now."""
-        return sum(load for (machine, _), load in self._balancer.loads.items() if machine == machine_id)
+        return sum(load for (machine, _), load in self.loads.items() if machine == machine_id)
+
+    @property
+    def loads(self) -> Mapping[tuple[str, int], int]:
+        """The same for every Machine's service, by Machine ID and `internal_port`."""
+        return self._balancer.loads
+
+    def take_traffic(self) -> set[str]:
+        """The Machines that were given a connection or request since the last call."""
+        taken, self._balancer.active = self._balancer.active, set()
+        return taken
 
     async def serve_published(self, stream: trio.SocketStream, app_name: str) -> None:
         """Serve a connection from the host's loopback as if it had come to the app's port 443 over TLS."""
