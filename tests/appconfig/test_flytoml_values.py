@@ -8,7 +8,7 @@ import pytest
 
 from flyroutes.appconfig import load
 from flyroutes.errors import ConfigError
-from flyroutes.platform.model import Check, Concurrency, Port, Restart, Service
+from flyroutes.platform.model import Check, Concurrency, HttpOptions, Port, Restart, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,40 @@ def test_http_service_is_one_service_with_two_ports(read: Read) -> None:
         "tcp",
         8080,
         (Port(80, 80, ("http",), force_https=True), Port(443, 443, ("http", "tls"), alpn=("mqtt",))),
+    )
+
+
+def test_options_of_both_ports(read: Read) -> None:
+    """`http_options` go to both ports of `[http_service]`, `tls_options` to one."""
+    text = """
+    [http_service]
+    internal_port = 8080
+    tls_options = { versions = ["TLSv1.3"], default_self_signed = true }
+    [http_service.http_options]
+    h2_backend = true
+    compress = false
+    idle_timeout = 600
+    headers_read_timeout = 5
+    [http_service.http_options.response]
+    pristine = true
+    [http_service.http_options.response.headers]
+    Gone = false
+    One = "value"
+    Two = ["value1", "value2"]
+    """
+    (service,) = read(text).services["app"]
+    headers = (("gone", ()), ("one", ("value",)), ("two", ("value1", "value2")))
+    options = HttpOptions(True, False, 600, 5, True, headers)
+    assert service.ports == (
+        Port(80, 80, ("http",), http_options=options),
+        Port(
+            443,
+            443,
+            ("http", "tls"),
+            tls_versions=("TLSv1.3",),
+            default_self_signed=True,
+            http_options=options,
+        ),
     )
 
 

@@ -13,6 +13,7 @@ import trio
 
 from flyroutes.local.proxy.concurrency import alongside
 from flyroutes.local.proxy.failure import ClientGone, Failure
+from flyroutes.platform.headers import end_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -127,7 +128,7 @@ class Exchange:
                     await self._receive()
         except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
             raise Failure(502, "PU02", f"the app broke off its answer: {error}") from error
-        self._client.end()
+        self._client.end(end_to_end(event.headers))
         await self._client.flush()
 
     async def _receive(self) -> None:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from flyroutes.local.proxy.compress import compressing
 from flyroutes.local.proxy.exchange import Exchange
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.http1 import Http1Client
 from flyroutes.local.proxy.http2 import Http2Connection
+from flyroutes.local.proxy.idle import limited
 from flyroutes.local.proxy.inbound import Inbound, send_preface
 from flyroutes.local.proxy.tcp import relay
-from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers, response_headers
+from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers
+from flyroutes.platform.model import HttpOptions
+from flyroutes.platform.responses import final_headers
 from flyroutes.platform.routing import Route, find_service, redirect
 
 if TYPE_CHECKING:
@@ -67,8 +71,9 @@ class Gateway:
 
     async def serve_http1(self, inbound: Inbound) -> None:
         """Serve requests one after the other until either side has had enough."""
+        route = self.find(inbound)  # None on a shared address: its app is known only after the headers
         with trio.CancelScope() as scope:
-            client = Http1Client(inbound.stream, scope)
+            client = Http1Client(inbound.stream, scope, route.port.http_options if route else None)
             hop = self.hop(inbound, "1.1")
             try:
                 while await self._serve_next(inbound, client, hop) and client.reuse():
@@ -121,14 +126,14 @@ class Gateway:
         if route is None or "http" not in route.port.handlers:  # That it is a 404: assumed.
             raise Failure(404, "", f"no app serves {request.host or 'this host'} on port {inbound.port}")
         host = request.host or f"{route.app.name}.fly.dev"  # HTTP/1.0 does without; HTTP/1.1 cannot.
+        options = route.port.http_options
+        rewrite = partial(final_headers, options=options, version=hop.version, request_id=request_id)
         location = redirect(route.port, inbound.secure, host, request.target.decode("latin-1"))
         if location:
-            moved = response_headers([(b"location", location.encode("latin-1"))], hop.version, request_id)
-            return await _respond(client, 301, moved)
+            return await _respond(client, 301, rewrite([(b"location", location.encode("latin-1"))]))
         headers = request_headers(request.headers, hop, request_id)
         if not request.host:
             headers = [(b"host", host.encode("latin-1")), *(item for item in headers if item[0] != b"host")]
-        rewrite = partial(response_headers, version=hop.version, request_id=request_id)
         attempt = partial(self._attempt, inbound, client, find, headers, rewrite)
         if not await attempt(pooled="proxy_proto" not in route.port.handlers):
             await attempt(pooled=False)
@@ -145,10 +150,14 @@ class Gateway:
         """False when a pooled connection turned out to be dead and the request may be sent once more."""
         app = await self._balancer.connect(find, pooled)
         try:
-            await send_preface(app, find(), inbound)
-            switch = await Exchange(app, client, rewrite).run(headers)
+            route = find()
+            await send_preface(app, route, inbound)
+            options = route.port.http_options if route else HttpOptions()
+            exchange = Exchange(app, compressing(client, options), rewrite)
+            switch = await limited(app, options.idle_timeout, partial(exchange.run, headers))
             if switch and isinstance(client, Http1Client):
-                await _relay_websocket(client, app, rewrite(switch.headers))
+                websocket = partial(_relay_websocket, client, app, rewrite(switch.headers))
+                await limited(app, options.idle_timeout, websocket)
         except Failure:
             # The app may close an idle connection as we pick it (RFC 9112 section 9.3.1).
             if client.started or not (app.used and client.request.repeatable):
@@ -168,8 +177,11 @@ class Gateway:
             await client.abort()
             raise ClientGone(failure.reason)
         body = f"{failure.status}: {failure.reason}\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8")]
-        await _respond(client, failure.status, response_headers(headers, hop.version, request_id), body)
+        options = route.port.http_options if route else HttpOptions()
+        headers = final_headers(
+            [(b"content-type", b"text/plain; charset=utf-8")], options, hop.version, request_id
+        )
+        await _respond(client, failure.status, headers, body)
 
     def _new_id(self) -> bytes:
         return new_request_id(int(time.time() * 1000), self._random, self._region)
