@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from flyroutes.local.proxy.compress import compressing
-from flyroutes.local.proxy.exchange import Exchange
+from flyroutes.local.proxy.exchange_http2 import exchange_on
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.http1 import Http1Client
 from flyroutes.local.proxy.http2 import Http2Connection
@@ -148,12 +148,12 @@ class Gateway:
         pooled: bool,
     ) -> bool:
         """False when a pooled connection turned out to be dead and the request may be sent once more."""
-        app = await self._balancer.connect(find, pooled)
+        route = find()
+        options = route.port.http_options if route else HttpOptions()
+        app = await self._balancer.connect(find, pooled, "h2" if options.h2_backend else "http/1.1")
         try:
-            route = find()
-            await send_preface(app, route, inbound)
-            options = route.port.http_options if route else HttpOptions()
-            exchange = Exchange(app, compressing(client, options), rewrite)
+            await send_preface(app, find(), inbound)
+            exchange = exchange_on(app, compressing(client, options), rewrite)
             switch = await limited(app, options.idle_timeout, partial(exchange.run, headers))
             if switch and isinstance(client, Http1Client):
                 websocket = partial(_relay_websocket, client, app, rewrite(switch.headers))

@@ -161,7 +161,7 @@ async def test_idle_websocket_is_broken_off(world: World) -> None:
 
 @pytest.mark.parametrize("served", [0, 2])
 async def test_idle_client_is_let_go(world: World, served: int) -> None:
-    """Between requests; before the first one, the time for its headers has not begun."""
+    """`idle_timeout` between requests; before the first one `headers_read_timeout`."""
     await world.publish(whoami, http_options=HttpOptions(idle_timeout=0.1, headers_read_timeout=0.1))
     stream = await world.connect()
     async with stream:
