@@ -37,15 +37,26 @@ def inside(fly: Fly) -> Callable[[str], Any]:
     """The place inside a Machine of an app, started if autostop stopped it: `await inside("udp-echo")`."""
 
     async def find(app: str) -> Place:
-        machines = await fly.machines(app)
-        assert machines, f"no Machine in {app}"
-        first = next((machine for machine in machines if machine.state == "started"), machines[0])
-        if first.state != "started":
-            await fly.start(app, first.id)
-            await fly.wait(app, first.id, "started")
-        return Place(fly, app, first.id)
+        return Place(fly, app, (await _started(fly, app)).id)
 
     return find
+
+
+async def _started(fly: Fly, app: str) -> MachineInfo:
+    machines = await fly.machines(app)
+    assert machines, f"no Machine in {app}"
+    first = next((machine for machine in machines if machine.state == "started"), machines[0])
+    if first.state != "started":
+        await fly.start(app, first.id)
+        await fly.wait(app, first.id, "started")
+    return first
+
+
+@pytest.fixture(autouse=True)
+async def awake(fly: Fly) -> None:
+    """The run lasts longer than autostop waits, and a stopped Machine has neither name nor open port."""
+    for app in (PUBLIC, FLYCAST):
+        await _started(fly, app)
 
 
 class Scratch:
