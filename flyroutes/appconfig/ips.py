@@ -43,7 +43,7 @@ def _flycast(services: list[Service], types: set[str]) -> Iterator[str]:
             "has a Flycast address and force_https, so Flycast clients are redirected to https, which has no "
             "certificate there; remove force_https"
         )
-    if ports and all("tls" in port.handlers for port in ports):
+    if ports and all("tls" in port.handlers and not port.default_self_signed for port in ports):
         yield "has a Flycast address and only tls ports, which have no certificate there; add a plain port"
 
 

@@ -20,20 +20,24 @@ if TYPE_CHECKING:
     End = Callable[[str], Awaitable[None]]
 
 
+RECENT = 5.0
+
+
 async def run_autostop(
     snapshot: Callable[[], Platform], proxy: Proxy, stop: End, suspend: End, period: float, log: Log
 ) -> None:
     """Look every `period` seconds until cancelled; `stop` and `suspend` take the ID of a Machine.
 
-    A Machine that was not running at the last look counts as one with traffic, so that each has at least a
-    whole period: assumed, and docs blueprints/long-running-tasks saw 5 to 10 minutes.
+    What a Machine was given in the last RECENT seconds counts as load, so that short requests in a row do;
+    one a minute must not (docs blueprints/long-running-tasks). So does not having run at the last look, so
+    that each has a whole period at least. Both assumed; that page saw stops after 5 to 10 minutes.
     """
     known: set[str] = set()
     while True:
         await trio.sleep(period)
         platform = snapshot()
         running = {machine.id for machine in platform.machines.values() if machine.state == "started"}
-        active = proxy.take_traffic() | (running - known)
+        active = proxy.recent_traffic(min(RECENT, period / 2)) | (running - known)
         known = running
         for excess in find_excess(platform, proxy.loads, active):
             await _end(excess, stop, suspend, log)

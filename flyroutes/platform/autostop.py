@@ -33,7 +33,7 @@ class Excess:
 
 
 def find_excess(platform: Platform, loads: Loads, active: Container[str]) -> tuple[Excess, ...]:
-    """At most one Machine of each app and region; `active` are those with traffic since the last look.
+    """At most one Machine of each app and region; `active` are those that had traffic a moment ago.
 
     Machines of an app with different external ports do not stand in for each other, and the least loaded
     goes first, the youngest of those that are alike: both assumed.

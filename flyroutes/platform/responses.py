@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.platform.headers import end_to_end, response_headers
+from flyroutes.platform.headers import HOP_BY_HOP, end_to_end, response_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import HttpOptions
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-FRAMING = frozenset(("content-length", "transfer-encoding", "connection", "upgrade"))
-"""Names that `response.headers` must leave alone: where a message ends is not a matter of taste."""
+FRAMING = frozenset(("content-length", *(name.decode() for name in HOP_BY_HOP)))
+"""Names that `response.headers` must leave alone: a message's end and its connection are the proxy's."""
 
 ENCODINGS = (b"zstd", b"br", b"gzip", b"deflate")
 """In the order of preference of docs reference/content-encoding."""

@@ -24,6 +24,7 @@ PORT = (
 PUBLIC, FORCED = HTTP.format(force="false"), HTTP.format(force="true")
 UDP, RAW, TLS = PORT.format("udp", []), PORT.format("tcp", []), PORT.format("tcp", ["tls"])
 PLAIN = PORT.format("tcp", ["http"])
+SELF_SIGNED = "tls_options = { default_self_signed = true }\n"
 
 # sentence: (file, types of the app's addresses, part of the one warning; empty: none)
 CASES: dict[str, tuple[str, str, str]] = {
@@ -35,6 +36,7 @@ CASES: dict[str, tuple[str, str, str]] = {
     "Flycast app that redirects": (FORCED, "private_v6", "no certificate there; remove force_https"),
     "Flycast app that is public": (PLAIN, "private_v6 v6", "a public one (v6), so the whole internet"),
     "Flycast app with TLS alone": (TLS, "private_v6", "only tls ports"),
+    "Flycast app that signs for itself": (TLS + SELF_SIGNED, "private_v6", ""),
     "Flycast app with TLS and plain": (PUBLIC, "private_v6", ""),
     "services without address": (PUBLIC, "", "no IP address, so only fly-replay"),
     "address without services": (NONE, "v6", "no service"),

@@ -43,8 +43,8 @@ class Balancer:
         self, start_machine: Callable[[str], Awaitable[None]], log: Callable[..., None], region: str
     ) -> None:
         self.loads: Counter[tuple[str, int]] = Counter()
-        self.active: set[str] = set()
-        """Machines that were given something since autostop last looked."""
+        self.given: dict[str, float] = {}
+        """When each Machine was last given something, on Trio's clock."""
         self.region = region
         self._log = log
         self._start_machine = start_machine
@@ -108,7 +108,7 @@ class Balancer:
         # With `requests` Fly reuses connections, with `connections` it opens one per request.
         pooled = pooled and candidate.service.concurrency.type == "requests"
         self.loads[candidate.key] += 1
-        self.active.add(candidate.machine.id)
+        self.given[candidate.machine.id] = trio.current_time()
         try:
             if pooled and (waiting := self._pool.take(candidate, kind)):
                 return waiting

@@ -83,10 +83,10 @@ class Proxy:
         """The same for every Machine's service, by Machine ID and `internal_port`."""
         return self._balancer.loads
 
-    def take_traffic(self) -> set[str]:
-        """The Machines that were given a connection or request since the last call."""
-        taken, self._balancer.active = self._balancer.active, set()
-        return taken
+    def recent_traffic(self, seconds: float) -> set[str]:
+        """The Machines that were given a connection or request in the last `seconds`."""
+        since = trio.current_time() - seconds
+        return {machine for machine, at in self._balancer.given.items() if at >= since}
 
     async def serve_published(self, stream: trio.SocketStream, app_name: str) -> None:
         """Serve a connection from the host's loopback as if it had come to the app's port 443 over TLS."""
