@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from flyroutes.client import Fly, MachineInfo
-from places import Place
+from flyroutes.validation.places import Place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence

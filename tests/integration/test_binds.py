@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import programs
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,7 +37,7 @@ async def _serve(scratch: Scratch, program: str, check: str) -> tuple[str, Place
 
 
 async def _ok(place: Place, how: str, host: str, port: int) -> bool:
-    return (await place.probe([{"how": how, "host": host, "port": port}]))[0][0] == "ok"
+    return (await place.probe([{"how": how, "host": host, "port": port}]))[0].outcome == "ok"
 
 
 @pytest.mark.standing("documented", source="docs networking/app-services")
@@ -53,9 +53,9 @@ async def test_bind_decides_the_route(bind: str, scratch: Scratch, peer: Place) 
     )
     expected_proxy, expected_6pn = BINDS[bind]
     # Refused by the Machine: Fly Proxy says 502 in the Machine's place.
-    assert over_proxy[0] == ("ok" if expected_proxy else "not ok"), over_proxy
-    assert expected_proxy or " 502" in over_proxy[1]
-    assert over_6pn[0] == ("ok" if expected_6pn else "refused"), over_6pn
+    assert over_proxy.outcome == ("ok" if expected_proxy else "not ok"), over_proxy
+    assert expected_proxy or " 502" in over_proxy.detail
+    assert over_6pn.outcome == ("ok" if expected_6pn else "refused"), over_6pn
 
 
 @pytest.mark.standing("documented", source="docs networking/app-services, a note on wildcards")
@@ -75,9 +75,9 @@ async def test_https_over_flycast_fails_beside_plain_http(peer: Place) -> None:
         {"how": "https", "host": "flycast-api.flycast", "port": 80},
     ]
     plain, conventional, same_port = await peer.probe(probes)
-    assert plain[0] == "ok", plain
-    assert conventional[0] in {"refused", "closed"}, conventional
-    assert same_port[0] == "closed", same_port
+    assert plain.outcome == "ok", plain
+    assert conventional.outcome in {"refused", "closed"}, conventional
+    assert same_port.outcome == "closed", same_port
 
 
 @pytest.mark.standing("documented", source="docs networking/flycast")
@@ -100,8 +100,8 @@ async def test_internal_port_must_be_the_bound_port(scratch: Scratch, peer: Plac
     services = [programs.service(8080, 80, "http"), programs.service(8081, 81, "http")]
     await scratch.machine(app, programs.http_server("0.0.0.0", 8080), services=services)
     await eventually(lambda: _ok(peer, "http", f"{app}.flycast", 80))
-    outcome, detail = (await peer.probe([{"how": "http", "host": f"{app}.flycast", "port": 81}]))[0]
-    assert (outcome, " 502" in detail) == ("not ok", True), detail
+    (answer,) = await peer.probe([{"how": "http", "host": f"{app}.flycast", "port": 81}])
+    assert (answer.outcome, " 502" in answer.detail) == ("not ok", True), answer
 
 
 @pytest.mark.standing("documented", source="docs networking/app-services")
@@ -114,5 +114,5 @@ async def test_without_a_service_the_proxy_does_not_know_the_app(
     within = Place(scratch.fly, app, machine.id)
     await eventually(lambda: _ok(within, "http", "127.0.0.1", 8080))
     for place in (peer, await inside("public-http")):
-        outcome, _ = (await place.probe([{"how": "http", "host": f"{app}.flycast", "port": 80}]))[0]
-        assert outcome in {"refused", "closed"}
+        (answer,) = await place.probe([{"how": "http", "host": f"{app}.flycast", "port": 80}])
+        assert answer.outcome in {"refused", "closed"}

@@ -8,7 +8,7 @@ import pytest
 
 import programs
 from flyroutes.errors import PlatformError
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -65,7 +65,7 @@ async def test_stop_and_start_by_the_api(scratch: Scratch, peer: Place) -> None:
     probe = [{"how": "http", "host": machine.private_ip, "port": 8080}]
 
     async def up() -> bool:
-        return (await peer.probe(probe))[0][0] == "ok"
+        return (await peer.probe(probe))[0].outcome == "ok"
 
     await eventually(up)
     await scratch.fly.stop(app, machine.id)
@@ -187,8 +187,8 @@ async def test_a_request_over_flycast_wakes_a_stopped_machine(scratch: Scratch, 
     machine = await scratch.machine(app, programs.http_server("0.0.0.0"), services=[service])
     await scratch.fly.stop(app, machine.id)
     await scratch.fly.wait(app, machine.id, "stopped")
-    ((outcome, detail),) = await peer.probe([{"how": "http", "host": f"{app}.flycast", "port": 80}])
-    assert outcome == "ok", detail
+    (answer,) = await peer.probe([{"how": "http", "host": f"{app}.flycast", "port": 80}])
+    assert answer.outcome == "ok", answer
     assert (await scratch.fly.machine(app, machine.id)).state == "started"
 
 
@@ -200,6 +200,6 @@ async def test_without_autostart_a_stopped_machine_stays_down(scratch: Scratch, 
     machine = await scratch.machine(app, programs.http_server("0.0.0.0"), services=[service])
     await scratch.fly.stop(app, machine.id)
     await scratch.fly.wait(app, machine.id, "stopped")
-    ((outcome, detail),) = await peer.probe([{"how": "http", "host": f"{app}.flycast", "port": 80}])
-    assert (outcome, " 503" in detail) == ("not ok", True), detail
+    (answer,) = await peer.probe([{"how": "http", "host": f"{app}.flycast", "port": 80}])
+    assert (answer.outcome, " 503" in answer.detail) == ("not ok", True), answer
     assert (await scratch.fly.machine(app, machine.id)).state == "stopped"

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from places import Place
+    from flyroutes.validation.places import Answer, Place
 
 APPS = ("public-http", "flycast-api", "sixpn-worker", "udp-echo")
 PLACES = ("laptop", *APPS)
@@ -64,7 +64,7 @@ SOURCES = {
     "6pn http": "docs networking/private-networking",
     "6pn udp": "docs networking/udp-and-tcp",
 }
-_found: dict[str, dict[tuple[str, str], tuple[str, str]]] = {}
+_found: dict[str, dict[tuple[str, str], Answer]] = {}
 """What each place found. All its probes run at once, in its first test."""
 
 
@@ -84,7 +84,7 @@ def _cells() -> list[Any]:
     ]
 
 
-async def _look_around(place: Place) -> dict[tuple[str, str], tuple[str, str]]:
+async def _look_around(place: Place) -> dict[tuple[str, str], Answer]:
     cells = [(app, route) for route in ROUTES for app in APPS]
     probes = [{**ROUTES[route], "host": str(ROUTES[route]["host"]).format(app)} for app, route in cells]
     return dict(zip(cells, await place.probe(probes), strict=True))
@@ -94,8 +94,8 @@ async def _look_around(place: Place) -> dict[tuple[str, str], tuple[str, str]]:
 async def test_route(source: str, app: str, route: str, peer: Place, inside: Callable[[str], Any]) -> None:
     if source not in _found:
         _found[source] = await _look_around(peer if source == "laptop" else await inside(source))
-    outcome, detail = _found[source][app, route]
+    answer = _found[source][app, route]
     if (app, route) in WORKS:
-        assert outcome == "ok", detail
+        assert answer.outcome == "ok", answer
     else:
-        assert outcome in REASONS[app, route], detail
+        assert answer.outcome in REASONS[app, route], answer

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import programs
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -94,7 +94,7 @@ async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scr
     probe = [{"how": "http", "host": machine.private_ip, "port": 8080}]
 
     async def up() -> bool:
-        return (await peer.probe(probe))[0][0] == "ok"
+        return (await peer.probe(probe))[0].outcome == "ok"
 
     await eventually(up)
     assert await _dig(peer, "aaaa", f"{app}.internal") == [machine.private_ip]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import programs
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from conftest import Scratch
@@ -24,7 +24,8 @@ async def _client_elsewhere(scratch: Scratch) -> tuple[str, Place]:
     place = Place(scratch.fly, app, machine.id)
 
     async def up() -> bool:
-        return (await place.probe([{"how": "http", "host": machine.private_ip, "port": 8080}]))[0][0] == "ok"
+        (answer,) = await place.probe([{"how": "http", "host": machine.private_ip, "port": 8080}])
+        return answer.outcome == "ok"
 
     await eventually(up)
     return network, place
@@ -36,7 +37,7 @@ async def test_one_6pn_does_not_reach_another(scratch: Scratch, fly: Fly, peer: 
     worker = next(one for one in await fly.machines("sixpn-worker") if one.state == "started")
     (flycast,) = await fly.ips("flycast-api")
     there = next(one.private_ip for one in await fly.machines(elsewhere.app))
-    outcomes = await elsewhere.probe(
+    answers = await elsewhere.probe(
         [
             {"how": "http", "host": worker.private_ip, "port": 8080},
             {"how": "http", "host": flycast.address, "port": 80},
@@ -45,9 +46,9 @@ async def test_one_6pn_does_not_reach_another(scratch: Scratch, fly: Fly, peer: 
             {"how": "http", "host": there, "port": 8080},
         ]
     )
-    assert [outcome for outcome, _ in outcomes] == ["timeout", "timeout", "no address", "no address", "ok"]
-    ((back, _),) = await peer.probe([{"how": "http", "host": there, "port": 8080}])
-    assert back == "timeout"
+    assert [answer.outcome for answer in answers] == ["timeout", "timeout", "no address", "no address", "ok"]
+    (back,) = await peer.probe([{"how": "http", "host": there, "port": 8080}])
+    assert back.outcome == "timeout"
 
 
 @pytest.mark.standing("documented", source="docs networking/flycast; seed, footnote [7]")
@@ -61,11 +62,11 @@ async def test_a_flycast_ip_serves_the_network_it_was_allocated_on(scratch: Scra
     by_address = {"how": "http", "host": ip.address, "port": 80}
 
     async def reached() -> bool:
-        return [outcome for outcome, _ in await elsewhere.probe([by_name, by_address])] == ["ok", "ok"]
+        return [one.outcome for one in await elsewhere.probe([by_name, by_address])] == ["ok", "ok"]
 
     await eventually(reached)
     own = await peer.probe([by_name, by_address])
-    assert [outcome for outcome, _ in own] == ["no address", "timeout"]
+    assert [answer.outcome for answer in own] == ["no address", "timeout"]
 
 
 @pytest.mark.standing("assumed", source="docs networking/custom-private-networks (per-IP rule)")
@@ -79,6 +80,6 @@ async def test_a_second_flycast_ip_opens_the_own_network_too(scratch: Scratch, p
     by_name = {"how": "http", "host": f"{app}.flycast", "port": 80}
 
     async def both() -> bool:
-        return [(await place.probe([by_name]))[0][0] for place in (peer, elsewhere)] == ["ok", "ok"]
+        return [(await place.probe([by_name]))[0].outcome for place in (peer, elsewhere)] == ["ok", "ok"]
 
     await eventually(both)

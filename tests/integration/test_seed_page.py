@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import programs
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -124,7 +124,7 @@ async def test_a_public_ip_exposes_a_private_app_until_it_is_released(scratch: S
 
 
 async def _answers(place: Place, host: str) -> bool:
-    return (await place.probe([{"how": "http", "host": host, "port": 80}]))[0][0] == "ok"
+    return (await place.probe([{"how": "http", "host": host, "port": 80}]))[0].outcome == "ok"
 
 
 async def _silent(place: Place, host: str) -> bool:

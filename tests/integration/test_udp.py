@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import programs
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from conftest import Scratch
@@ -26,7 +26,7 @@ async def _udp_app(scratch: Scratch, program: str, external: int = PORT) -> tupl
 
 
 async def _outcome(place: Place, how: str, host: str, port: int = PORT) -> str:
-    return (await place.probe([{"how": how, "host": host, "port": port}]))[0][0]
+    return (await place.probe([{"how": how, "host": host, "port": port}]))[0].outcome
 
 
 async def _bound(place: Place, port: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
