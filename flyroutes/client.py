@@ -83,10 +83,11 @@ class Fly:
     """
 
     def __init__(self, base_url: str, token: str) -> None:
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
+        """Where the API is asked, without a path."""
         # A proxy for the outside world knows no `.internal` name, so none is taken from the environment.
         self._http = httpx.AsyncClient(
-            base_url=f"{self._base_url}/v1", headers={"Authorization": _authorization(token)}, trust_env=False
+            base_url=f"{self.base_url}/v1", headers={"Authorization": _authorization(token)}, trust_env=False
         )
 
     @classmethod
@@ -232,7 +233,7 @@ class Fly:
         late = isinstance(error, httpx.ReadTimeout)
         problem = "no answer in time" if late else f"no connection ({error or type(error).__name__})"
         way_out = "is the local network up, or the WireGuard tunnel? FLY_FLAPS_BASE_URL names another address"
-        return PlatformError(f"{call}: {problem} from {self._base_url}; {way_out}", 504 if late else 503)
+        return PlatformError(f"{call}: {problem} from {self.base_url}; {way_out}", 504 if late else 503)
 
 
 def _answer(call: str, response: httpx.Response) -> Any:
