@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flyroutes import __version__
 from flyroutes.errors import ConfigError, FlyroutesError, HostError
@@ -60,7 +60,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
+    _add_validate(commands)
     return parser
+
+
+def _add_validate(commands: Any) -> None:
+    command = commands.add_parser(
+        "validate",
+        help="prove every route, on the local network or in an organization",
+        description="Ask from every place by every route, say what does not hold and why. "
+        "Without --org: the local network that is up, or one made for the purpose.",
+    )
+    command.add_argument("--org", help="the organization's slug")
+    command.add_argument("--prefix", help="what app names begin with, after flyroutes- (default: ORG)")
+    command.add_argument("--network", default="", help="network of the apps (default: the organization's)")
+    command.add_argument(
+        "--from-inside",
+        action="store_true",
+        help="ask from the client Machine: no WireGuard tunnel is needed",
+    )
+    command.add_argument(
+        "--report", action="append", type=Path, default=[], metavar="FILE",
+        help="write a report: .html for people, .json for programs, .xml for JUnit; repeat for more",
+    )  # fmt: skip
+    command.add_argument("-j", "--json", action="store_true", help="JSON output")
+    command.set_defaults(action=_validate)
 
 
 def _port(text: str) -> int:
@@ -97,3 +121,21 @@ def _run(options: argparse.Namespace) -> int:
         )
     split = words.index("--")
     return run.run([Path(name) for name in words[:split]], words[split + 1 :], default_files)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from flyroutes import validate
+    from flyroutes.reference import Environment, check_prefix, default_prefix
+
+    if options.org:
+        prefix = check_prefix(options.prefix) if options.prefix else default_prefix(options.org)
+        environment = Environment(options.org, prefix, options.network)
+    elif options.prefix or options.network or options.from_inside:
+        raise ConfigError("--prefix, --network and --from-inside belong to an organization: add --org ORG")
+    elif "FLYROUTES_INSIDE" not in os.environ:
+        return validate.on_local_network(options.report, options.json, default_files)
+    else:
+        environment = Environment()
+    return validate.validate(
+        environment, options.report, from_inside=options.from_inside, as_json=options.json
+    )
