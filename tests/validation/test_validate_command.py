@@ -1,4 +1,4 @@
-"""`flyroutes validate` as its users run it: on a healthy network, from inside, with a resolver that is not Fly's."""
+"""`flyroutes validate` as users run it: on a healthy network, from inside, with the wrong resolver."""
 
 from __future__ import annotations
 
