@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
+    compare = commands.add_parser("compare", help="what changed between two reports; 1 when it got worse")
+    compare.add_argument("reports", nargs=2, type=Path, metavar=("OLD.json", "NEW.json"))
+    compare.set_defaults(action=_compare)
     return parser
 
 
@@ -97,3 +100,9 @@ def _run(options: argparse.Namespace) -> int:
         )
     split = words.index("--")
     return run.run([Path(name) for name in words[:split]], words[split + 1 :], default_files)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from flyroutes.validation import compare
+
+    return compare.compare_files(*options.reports)
