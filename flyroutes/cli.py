@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
     _add_validate(commands)
+    compare = commands.add_parser("compare", help="what changed between two reports; 1 when it got worse")
+    compare.add_argument("reports", nargs=2, type=Path, metavar=("OLD.json", "NEW.json"))
+    compare.set_defaults(action=_compare)
     return parser
 
 
@@ -139,3 +142,9 @@ def _validate(options: argparse.Namespace) -> int:
     return validate.validate(
         environment, options.report, from_inside=options.from_inside, as_json=options.json
     )
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from flyroutes.validation import compare
+
+    return compare.compare_files(*options.reports)
