@@ -16,7 +16,7 @@ LAPTOP = "laptop"
 """The place of a WireGuard peer."""
 PORT = 8080
 """Where the worker listens on 6PN; no proxy translates it."""
-SILENT_PATIENCE = 4.0
+SILENT_PATIENCE = 3.5
 """Seconds after which a TCP connection counts as unanswered where no answer may come: three SYNs are out."""
 
 
