@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flyroutes import __version__
 from flyroutes.platform.model import DEFAULT_NETWORK
-from flyroutes.reference import CLIENT, ELSEWHERE, ROUTES
+from flyroutes.reference import CLIENT, ELSEWHERE, PARTS, ROUTES
 from flyroutes.validation.ladder import diagnose
 from flyroutes.validation.model import AppLine, MachineLine, Report
 from flyroutes.validation.settings import checks_of
@@ -54,9 +54,20 @@ def report(
         observer=found.observer,
         versions={"flyroutes": __version__, "Python": platform.python_version(), "Machines API": api},
         apps=tuple(_app_line(found.snapshot[role]) for role in roles),
-        results=tuple(found.results.values()),
+        results=tuple(sorted(found.results.values(), key=lambda one: _place_in_order(one, found.observer))),
         diagnoses=diagnose(environment, found),
     )
+
+
+_KINDS = ("route", "setting", "name", "machine", "inside")
+
+
+def _place_in_order(result: Result, observer: str) -> tuple[object, ...]:
+    """The matrix from the observer on, then what is about single apps: the same from run to run."""
+    check, roles = result.check, [part.role for part in PARTS]
+    source, _, region = check.source.partition(" ")
+    start = -1 if check.source in ("", observer) else roles.index(source)
+    return _KINDS.index(check.kind), start, region, roles.index(check.target), check.id
 
 
 def _app_line(app: AppFound) -> AppLine:
