@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from flyroutes.platform.model import IPType
 
-BASE_URL = "http://_api.internal:4280"
-"""Of the API inside a network; FLY_FLAPS_BASE_URL, which flyctl reads too, overrides it."""
+BASE_URL = "https://api.machines.dev"
+"""Of the public API; FLY_FLAPS_BASE_URL, which flyctl reads too, overrides it, as the local network does."""
 ANSWER_SECONDS = 15.0
 """For an answer to begin, beyond the seconds that the call itself may take."""
 
@@ -232,7 +232,7 @@ class Fly:
     def _unreachable(self, call: str, error: httpx.HTTPError) -> PlatformError:
         late = isinstance(error, httpx.ReadTimeout)
         problem = "no answer in time" if late else f"no connection ({error or type(error).__name__})"
-        way_out = "is the local network up, or the WireGuard tunnel? FLY_FLAPS_BASE_URL names another address"
+        way_out = "is there a way to it from here? FLY_FLAPS_BASE_URL names another address"
         return PlatformError(f"{call}: {problem} from {self.base_url}; {way_out}", 504 if late else 503)
 
 

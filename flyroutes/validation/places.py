@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _PROGRAM = Path(__file__).with_name("probe.py").read_text()
 RUN_SECONDS = 30
 """For one command in a place."""
+SETTLE_SECONDS = 60.0
+"""For a change to be known everywhere: twice the DNS TTL of 5 s, the start of a server, and its news to Fly
+Proxy, for which the documentation gives no figure."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,11 @@ class Place:
         return f"Machine {self.machine_id} of {self.app}" if self.app else "this host"
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 15) -> Any:
-    """Ask again and again until `condition` returns something true; TooSlowError after `seconds`."""
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = SETTLE_SECONDS) -> Any:
+    """Ask again, ever more seldom, until `condition` returns something true; TooSlowError after `seconds`."""
+    pause = 0.05
     with trio.fail_after(seconds):
-        while not (answer := await condition()):  # noqa: ASYNC110 (what is waited for happens elsewhere)
-            await trio.sleep(0.05)
+        while not (answer := await condition()):
+            await trio.sleep(pause)
+            pause = min(1.0, pause * 1.5)
         return answer
