@@ -1,4 +1,4 @@
-"""The command line: `flyroutes up` and `flyroutes run`."""
+"""The command line: `up` and `run` here; `deploy`, `destroy` and `status` in an organization."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flyroutes import __version__
+from flyroutes import __version__, reference
 from flyroutes.errors import ConfigError, FlyroutesError, HostError
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 for a failure, 2 for wrong usage, or the program's own."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else list(arguments))
     try:
-        if sys.platform != "linux":
-            raise HostError("the local network needs Linux namespaces; on this system run it in a Linux VM")
         return int(options.action(options))
     except FlyroutesError as error:
         print(f"flyroutes: {error}", file=sys.stderr)
@@ -38,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="flyroutes", description="Fly.io networking on this machine, no account."
+        prog="flyroutes",
+        description="Fly.io networking on this machine without an account, or in an organization of yours.",
     )
     parser.add_argument("--version", action="version", version=f"flyroutes {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -60,7 +59,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
+    _add_live(commands)
     return parser
+
+
+def _add_live(commands: Any) -> None:
+    """What drives the user's flyctl, and so needs no Linux."""
+    deploy = commands.add_parser(
+        "deploy",
+        help="bring the reference environment up in an organization",
+        description="Bring the reference environment up with flyctl; only what is missing is done.",
+    )
+    deploy.add_argument("--network", default="", help="network of the apps (default: the organization's)")
+    deploy.add_argument(
+        "--region", action="append", metavar="R", help="region with a Machine of each app; repeat for more"
+    )
+    deploy.add_argument("--plan", action="store_true", help="print the commands and the cost, and do nothing")
+    deploy.set_defaults(action=_deploy)
+    destroy = commands.add_parser(
+        "destroy",
+        help="remove what deploy made",
+        description="Show what deploy and tests made in an organization, ask, and remove it.",
+    )
+    destroy.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    destroy.set_defaults(action=_destroy)
+    status = commands.add_parser(
+        "status",
+        help="what stands where, on the local network or in an organization",
+        description="What stands where: on the local network that is up or, with --org, in an organization.",
+    )
+    status.add_argument("-j", "--json", action="store_true", help="JSON output")
+    status.set_defaults(action=_status)
+    for command in (deploy, destroy, status):
+        command.add_argument("--org", required=command is not status, help="the organization's slug")
+        command.add_argument("--prefix", help="what app names begin with, after flyroutes- (default: ORG)")
 
 
 def _port(text: str) -> int:
@@ -81,6 +113,7 @@ def default_files() -> list[Path]:
 
 
 def _up(options: argparse.Namespace) -> int:
+    _need_linux()
     from flyroutes import up
 
     files = [Path(name) for name in options.files] or default_files()
@@ -88,6 +121,7 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    _need_linux()
     from flyroutes import run
 
     words: list[str] = options.words
@@ -97,3 +131,51 @@ def _run(options: argparse.Namespace) -> int:
         )
     split = words.index("--")
     return run.run([Path(name) for name in words[:split]], words[split + 1 :], default_files)
+
+
+def _need_linux() -> None:
+    if sys.platform != "linux":
+        raise HostError("the local network needs Linux namespaces; on this system run it in a Linux VM")
+
+
+def _environment(options: argparse.Namespace, **more: Any) -> reference.Environment:
+    if options.prefix is None:
+        prefix = reference.default_prefix(options.org)
+    else:
+        prefix = reference.check_prefix(options.prefix)
+    return reference.Environment(options.org, prefix, **more)
+
+
+def _base() -> Path:
+    """The directory with `fly/` and `services/`."""
+    return default_files()[0].parent.parent
+
+
+def _deploy(options: argparse.Namespace) -> int:
+    from flyroutes.live.deploy import deploy
+
+    regions = reference.check_regions(options.region or ["iad"])
+    network = reference.check_network(options.network)
+    environment = _environment(options, network=network, regions=regions)
+    if network == environment.other_network:
+        raise ConfigError(
+            f"--network: expected another name, got {network}, where the app stands that must be elsewhere"
+        )
+    return deploy(environment, _base(), only_plan=options.plan)
+
+
+def _destroy(options: argparse.Namespace) -> int:
+    from flyroutes.live.destroy import destroy
+
+    return destroy(_environment(options), Path.cwd(), yes=options.yes)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from flyroutes.live import status
+
+    if options.org:
+        return status.of_organization(_environment(options), Path.cwd(), as_json=options.json)
+    if options.prefix is not None:
+        raise ConfigError("--prefix: expected --org beside it, got --prefix alone; local apps have no prefix")
+    _need_linux()
+    return status.of_local_network(as_json=options.json)
