@@ -50,7 +50,7 @@ async def _deploy(environment: Environment, base: Path, only_plan: bool) -> None
 def _shown(environment: Environment, fly: Flyctl, steps: Sequence[Step]) -> list[str]:
     """The plan as shell lines with their reasons, and what the environment costs."""
     elsewhere = [] if fly.directory.samefile(os.getcwd()) else [f"cd {shlex.quote(str(fly.directory))}"]
-    lines = [f"{step.line(fly.name)}    # {step.why}{_dollars(step.monthly)}" for step in steps]
+    lines = [f"# {step.why}{_dollars(step.monthly)}\n{step.line(fly.name)}" for step in steps]
     addresses = sum(part.ips.count("v4") for part in PARTS)
     machines = sum(len(environment.regions) if part.file else 1 for part in PARTS)
     return [
