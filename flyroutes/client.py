@@ -86,7 +86,11 @@ class Fly:
         self._base_url = base_url.rstrip("/")
         # A proxy for the outside world knows no `.internal` name, so none is taken from the environment.
         self._http = httpx.AsyncClient(
-            base_url=f"{self._base_url}/v1", headers={"Authorization": _authorization(token)}, trust_env=False
+            base_url=f"{self._base_url}/v1",
+            headers={"Authorization": _authorization(token)},
+            trust_env=False,
+            # Inside a network it is plain HTTP, and reading all authorities takes longer than a call.
+            verify=not self._base_url.startswith("http://"),
         )
 
     @classmethod

@@ -27,7 +27,7 @@ class Standin:
     At the end every app that it created is deleted from the local network.
     """
 
-    def __init__(self, directory: Path, *, orgs: Mapping[str, str] = ORGS, version: str = "0.4.20") -> None:
+    def __init__(self, directory: Path, *, orgs: Mapping[str, str] = ORGS, version: str = "0.4.87") -> None:
         self._home, self._bin = directory / "standin", directory / "bin"
         for path in (self._home, self._bin):
             path.mkdir(parents=True)
