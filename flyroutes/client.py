@@ -159,9 +159,12 @@ class Fly:
         body = {key: value for key, value in body.items() if value}
         return _machine(await self._call("POST", _machines(app), body))
 
-    async def update_machine(self, app: str, machine_id: str, config: Mapping[str, Any]) -> MachineInfo:
-        """Give a Machine another config, whole; a running one reboots into it."""
-        return _machine(await self._call("POST", _machines(app, machine_id), {"config": dict(config)}))
+    async def update_machine(
+        self, app: str, machine_id: str, config: Mapping[str, Any], *, skip_launch: bool = False
+    ) -> MachineInfo:
+        """Give a Machine another config, whole, and boot it into that unless `skip_launch`."""
+        body = {"config": dict(config), **({"skip_launch": True} if skip_launch else {})}
+        return _machine(await self._call("POST", _machines(app, machine_id), body))
 
     async def start(self, app: str, machine_id: str) -> None:
         """Begin to start a Machine; `wait` for started."""

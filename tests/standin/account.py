@@ -64,9 +64,7 @@ def platform_vm_sizes(call: Call) -> None:
     if call.flags.get("json"):
         show(sizes)
     else:
-        print(
-            "\n".join(f"{name:20} {guest['cpus']:3} {guest['memory_mb']} MB" for name, guest in sizes.items())
-        )
+        print("\n".join(sizes))
 
 
 def _guest(name: str, memory_mb: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ async def apps_create(call: Call, fly: Fly) -> None:
         taken = "Validation failed: Name has already been taken"
         raise Refused(taken if "taken" in str(error) else str(error)) from error
     with store.change() as state:
-        state["apps"][name] = {"org": org, "releases": []}
+        state["apps"][name] = {"org": org, "created": True, "releases": []}
     if call.flags.get("json"):
         show(_app(await fly.app(name), store.read()))
     else:

@@ -131,5 +131,6 @@ def organization(call: Call) -> str:
     return str(slug)
 
 
+# What this table names, the documentation must list.
 assert not _HONOURED.keys() - COMMANDS.keys()
 assert all(not set(flags.split()) - set(COMMANDS[name]["flags"]) for name, (_, flags) in _HONOURED.items())

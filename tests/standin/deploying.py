@@ -96,7 +96,10 @@ async def _deploy_group(
     wanted = _machine_config(call, group, config, release)
     present = [machine for machine in before if machine.process_group == group]
     if present:
-        return [(await fly.update_machine(app, machine.id, wanted)).id for machine in present]
+        resting = [machine.id for machine in present if _stays_down(machine)]
+        for machine in present:
+            await fly.update_machine(app, machine.id, wanted, skip_launch=machine.id in resting)
+        return [machine.id for machine in present if machine.id not in resting]
     region = call.flags.get("primary-region") or config.primary_region
     spare = call.flags.get("ha", True)
     first = [await fly.create_machine(app, wanted, region=region)]
@@ -108,7 +111,7 @@ async def _deploy_group(
 
 
 def _machine_config(call: Call, group: str, config: AppConfig, release: dict[str, Any]) -> dict[str, Any]:
-    wanted = config_to_json(config.machine_config(group))
+    wanted: dict[str, Any] = config_to_json(config.machine_config(group))
     region = {"PRIMARY_REGION": call.flags["primary-region"]} if "primary-region" in call.flags else {}
     wanted["env"] |= {**region, **pairs(call.flags.get("env", []))}
     # The network knows the image by the name in the file, whatever the app is called there.
@@ -131,12 +134,21 @@ async def _wait_healthy(app: str, machines: list[str], patience: float, fly: Fly
 
 
 def _healthy(machine: MachineInfo) -> bool:
-    checks = machine.raw.get("checks") or []
-    return machine.state == "started" and all(check["status"] == "passing" for check in checks)
+    checks, config = machine.raw.get("checks") or [], machine.config
+    expected = len(config.get("checks", ())) + sum(len(one["checks"]) for one in config.get("services", ()))
+    passing = sum(check["status"] == "passing" for check in checks)
+    return machine.state == "started" and passing == len(checks) == expected
+
+
+def _stays_down(machine: MachineInfo) -> bool:
+    """A stand-by, or one that the proxy stopped and will start (flyctl shouldSkipLaunch)."""
+    automatic = any(one["autostop"] or one["autostart"] for one in machine.config.get("services", ()))
+    return machine.state == "created" or (machine.state == "stopped" and automatic)
 
 
 def _managed(machine: MachineInfo) -> bool:
-    return (machine.config.get("metadata") or {}).get("fly_platform_version") == "v2"
+    metadata = machine.config.get("metadata") or {}
+    return bool(metadata.get("fly_platform_version") == "v2")
 
 
 def _releases(app: str) -> list[dict[str, Any]]:

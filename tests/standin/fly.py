@@ -39,7 +39,7 @@ def _run(argv: list[str]) -> int:
         if "help" in call.flags:
             print(f"Usage: fly {call.command}")
             return 0
-        return _with_fault(call, store.fault(call.command.split()))
+        return _with_fault(call, store.fault(argv))
     except Refused as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +40,7 @@ def read() -> dict[str, Any]:
 def begin(argv: list[str]) -> int:
     """Note in the journal that a command begins; returns its number there. Tokens are left out."""
     shown = ["***" if before in _SECRET else word for before, word in zip(["", *argv], argv, strict=False)]
-    shown = ["--access-token=***" if word.startswith("--access-token=") else word for word in shown]
+    shown = [re.sub("^(-t|--access-token=).+", r"\1***", word) for word in shown]
     with change() as state:
         state["journal"].append({"argv": shown, "start": time.time(), "end": None, "status": None})
         return len(state["journal"]) - 1
@@ -51,14 +52,14 @@ def end(number: int, status: int) -> None:
         state["journal"][number] |= {"end": time.time(), "status": status}
 
 
-def fault(command: list[str]) -> dict[str, Any]:
-    """The first rule that matches `command` now, or an empty one; counts for `nth` as it goes."""
+def fault(argv: list[str]) -> dict[str, Any]:
+    """The first rule that matches `argv` now, or an empty one; counts for `nth` as it goes."""
     with _locked() as directory:
         path = directory / "faults.json"
         rules = json.loads(path.read_text())
         chosen: dict[str, Any] = {}
         for rule in rules:
-            if command[: len(rule["match"])] != rule["match"]:
+            if argv[: len(rule["match"])] != rule["match"]:
                 continue
             rule["seen"] = rule.get("seen", 0) + 1
             if not chosen and rule.get("nth") in (None, rule["seen"]):

@@ -56,10 +56,10 @@ class Standin:
         path = f"{self._bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {**kept, "PATH": path, "FLY_STANDIN": str(self._home), **more}
 
-    def fly(self, *argv: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run one command and wait for its end."""
+    def fly(self, *argv: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run one command in `cwd`, and wait for its end."""
         command = [str(self._bin / "fly"), *map(str, argv)]
-        return subprocess.run(command, env=self.env(**env), capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, env=self.env(), cwd=cwd, capture_output=True, text=True, timeout=120)
 
     def json(self, *argv: str | Path) -> Any:
         """What a command that must succeed prints with --json."""
@@ -68,7 +68,7 @@ class Standin:
         return json.loads(done.stdout)
 
     def fault(self, *match: str, do: str, nth: int | None = None, **rule: Any) -> None:
-        """Let commands that begin with these words fail: see `fault` in tests/standin/store.py.
+        """Let commands that begin with these words fail.
 
         `do`: fail-before, fail-after (the work is done), hang (until SIGINT), slow (`seconds`), garbage-json;
         `status` and `stderr` of the first two; `nth` of the matching commands, else each of them.
@@ -110,7 +110,7 @@ class Standin:
         base = os.environ.get("FLY_FLAPS_BASE_URL") or BASE_URL
         headers = {"Authorization": f"Bearer {os.environ['FLY_API_TOKEN']}"}
         with httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=30) as api:
-            for app in self.apps():
+            for app in (name for name, facts in self.apps().items() if facts.get("created")):
                 answer = api.delete(f"/v1/apps/{app}", params={"force": "true"})
                 assert answer.status_code in (202, 404), answer.text
 
