@@ -1,4 +1,4 @@
-"""The command line: `flyroutes up` and `flyroutes run`."""
+"""The command line: the local network here, what an organization has in `cli_organization`."""
 
 from __future__ import annotations
 
@@ -7,23 +7,20 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flyroutes import __version__
-from flyroutes.errors import ConfigError, FlyroutesError, HostError
+from flyroutes import __version__, cli_organization
+from flyroutes.cli_organization import need_linux, reference_files
+from flyroutes.errors import ConfigError, FlyroutesError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-DEFAULT_FILES = ("fly/public_http.toml", "fly/flycast_api.toml", "fly/sixpn_worker.toml", "fly/udp_echo.toml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 for a failure, 2 for wrong usage, or the program's own."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else list(arguments))
     try:
-        if sys.platform != "linux":
-            raise HostError("the local network needs Linux namespaces; on this system run it in a Linux VM")
         return int(options.action(options))
     except FlyroutesError as error:
         print(f"flyroutes: {error}", file=sys.stderr)
@@ -38,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="flyroutes", description="Fly.io networking on this machine, no account."
+        prog="flyroutes",
+        description="Fly.io networking on this machine without an account, or in an organization of yours.",
     )
     parser.add_argument("--version", action="version", version=f"flyroutes {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -60,34 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
-    _add_validate(commands)
     compare = commands.add_parser("compare", help="what changed between two reports; 1 when it got worse")
     compare.add_argument("reports", nargs=2, type=Path, metavar=("OLD.json", "NEW.json"))
     compare.set_defaults(action=_compare)
+    cli_organization.add(commands)
     return parser
-
-
-def _add_validate(commands: Any) -> None:
-    command = commands.add_parser(
-        "validate",
-        help="prove every route, on the local network or in an organization",
-        description="Ask from every place by every route, say what does not hold and why. "
-        "Without --org: the local network that is up, or one made for the purpose.",
-    )
-    command.add_argument("--org", help="the organization's slug")
-    command.add_argument("--prefix", help="what app names begin with, after flyroutes- (default: ORG)")
-    command.add_argument("--network", default="", help="network of the apps (default: the organization's)")
-    command.add_argument(
-        "--from-inside",
-        action="store_true",
-        help="ask from the client Machine: no WireGuard tunnel is needed",
-    )
-    command.add_argument(
-        "--report", action="append", type=Path, default=[], metavar="FILE",
-        help="write a report: .html for people, .json for programs, .xml for JUnit; repeat for more",
-    )  # fmt: skip
-    command.add_argument("-j", "--json", action="store_true", help="JSON output")
-    command.set_defaults(action=_validate)
 
 
 def _port(text: str) -> int:
@@ -96,25 +71,16 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def default_files() -> list[Path]:
-    """The reference apps: those of the working directory, or else of the checkout flyroutes runs from."""
-    for base in (Path.cwd(), Path(__file__).resolve().parent.parent):
-        if all((base / name).is_file() for name in DEFAULT_FILES):
-            return [base / name for name in DEFAULT_FILES]
-    raise ConfigError(
-        f"no fly.toml given, and the four of the reference suite ({', '.join(DEFAULT_FILES)}) are not here: "
-        "name your files, as in `flyroutes up fly.toml`"
-    )
-
-
 def _up(options: argparse.Namespace) -> int:
+    need_linux()
     from flyroutes import up
 
-    files = [Path(name) for name in options.files] or default_files()
+    files = [Path(name) for name in options.files] or reference_files()
     return up.up(files, options.port)
 
 
 def _run(options: argparse.Namespace) -> int:
+    need_linux()
     from flyroutes import run
 
     words: list[str] = options.words
@@ -123,25 +89,7 @@ def _run(options: argparse.Namespace) -> int:
             f"expected `flyroutes run [FILE...] -- CMD...`, got `flyroutes run {' '.join(words)}`"
         )
     split = words.index("--")
-    return run.run([Path(name) for name in words[:split]], words[split + 1 :], default_files)
-
-
-def _validate(options: argparse.Namespace) -> int:
-    from flyroutes import validate
-    from flyroutes.reference import Environment, check_prefix, default_prefix
-
-    if options.org:
-        prefix = check_prefix(options.prefix) if options.prefix else default_prefix(options.org)
-        environment = Environment(options.org, prefix, options.network)
-    elif options.prefix or options.network or options.from_inside:
-        raise ConfigError("--prefix, --network and --from-inside belong to an organization: add --org ORG")
-    elif "FLYROUTES_INSIDE" not in os.environ:
-        return validate.on_local_network(options.report, options.json, default_files)
-    else:
-        environment = Environment()
-    return validate.validate(
-        environment, options.report, from_inside=options.from_inside, as_json=options.json
-    )
+    return run.run([Path(name) for name in words[:split]], words[split + 1 :], reference_files)
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -87,7 +87,11 @@ class Fly:
         """Where the API is asked, without a path."""
         # A proxy for the outside world knows no `.internal` name, so none is taken from the environment.
         self._http = httpx.AsyncClient(
-            base_url=f"{self.base_url}/v1", headers={"Authorization": _authorization(token)}, trust_env=False
+            base_url=f"{self.base_url}/v1",
+            headers={"Authorization": _authorization(token)},
+            trust_env=False,
+            # Inside a network it is plain HTTP, and reading all authorities takes longer than a call.
+            verify=not self.base_url.startswith("http://"),
         )
 
     @classmethod
@@ -156,9 +160,12 @@ class Fly:
         body = {key: value for key, value in body.items() if value}
         return _machine(await self._call("POST", _machines(app), body))
 
-    async def update_machine(self, app: str, machine_id: str, config: Mapping[str, Any]) -> MachineInfo:
-        """Give a Machine another config, whole; a running one reboots into it."""
-        return _machine(await self._call("POST", _machines(app, machine_id), {"config": dict(config)}))
+    async def update_machine(
+        self, app: str, machine_id: str, config: Mapping[str, Any], *, skip_launch: bool = False
+    ) -> MachineInfo:
+        """Give a Machine another config, whole, and boot it into that unless `skip_launch`."""
+        body = {"config": dict(config), **({"skip_launch": True} if skip_launch else {})}
+        return _machine(await self._call("POST", _machines(app, machine_id), body))
 
     async def start(self, app: str, machine_id: str) -> None:
         """Begin to start a Machine; `wait` for started."""

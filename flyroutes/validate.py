@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from flyroutes.reference import Environment
     from flyroutes.validation.model import Report
+    from flyroutes.validation.preflight import Problem
 
 PUBLIC_API = "https://api.machines.dev"
 """The Machines API as anybody reaches it (docs machines/api/working-with-machines-api)."""
@@ -58,7 +59,10 @@ def validate(environment: Environment, reports: Sequence[Path], *, from_inside: 
 
 async def _look(environment: Environment, from_inside: bool) -> Report:
     started_at, began = time.time(), trio.current_time()
-    async with Fly.from_environment({"FLY_FLAPS_BASE_URL": PUBLIC_API, **os.environ}) as fly:
+    env = {"FLY_FLAPS_BASE_URL": PUBLIC_API, **os.environ}
+    _refuse(preflight.no_token(environment, env))
+    async with Fly.from_environment(env) as fly:
+        noted = await _what_is_missing(fly, environment, from_inside)
         found = await run.find(fly, environment, from_inside=from_inside, say=_say)
         return findings.report(
             environment,
@@ -66,7 +70,31 @@ async def _look(environment: Environment, from_inside: bool) -> Report:
             api=fly.base_url,
             started_at=started_at,
             seconds=trio.current_time() - began,
+            notes=tuple(map(str, noted)),
         )
+
+
+async def _what_is_missing(fly: Fly, environment: Environment, from_inside: bool) -> list[Problem]:
+    """What a reader should know; a FlyroutesError when a validation makes no sense yet."""
+    if not environment.prefix:
+        return []  # the local network was made for this
+    problems = preflight.problems(await preflight.look(fly, environment))
+    standing = [one for one in problems if not (from_inside and one.code in _OF_THIS_HOST)]
+    _refuse([one for one in standing if one.fatal and one.code not in _FOR_THE_REPORT])
+    return standing
+
+
+_OF_THIS_HOST = ("no-tunnel", "other-network", "resolver")
+"""Of no matter when the client Machine asks."""
+_FOR_THE_REPORT = ("apps-missing", "no-machines")
+"""The report names these with their causes."""
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        error = FlyroutesError("\n".join(map(str, problems)))
+        error.exit_status = problems[0].exit_status
+        raise error
 
 
 def _say(text: str) -> None:

@@ -41,7 +41,13 @@ class Findings:
 
 
 def report(
-    environment: Environment, found: Findings, *, api: str, started_at: float, seconds: float
+    environment: Environment,
+    found: Findings,
+    *,
+    api: str,
+    started_at: float,
+    seconds: float,
+    notes: tuple[str, ...] = (),
 ) -> Report:
     """The whole, with every failure explained."""
     roles = (*ROUTES, CLIENT, ELSEWHERE) if environment.prefix else ROUTES
@@ -56,6 +62,7 @@ def report(
         apps=tuple(_app_line(found.snapshot[role]) for role in roles),
         results=tuple(sorted(found.results.values(), key=lambda one: _place_in_order(one, found.observer))),
         diagnoses=diagnose(environment, found),
+        notes=notes,
     )
 
 
