@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from flyroutes.client import Fly
-from flyroutes.validation import findings, run, terminal, write
+from flyroutes.errors import FlyroutesError
+from flyroutes.validation import findings, preflight, run, terminal, write
 from flyroutes.validation.export import to_json
 
 if TYPE_CHECKING:
