@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING
+
+from command import ROOT
 
 if TYPE_CHECKING:
     from standin import Standin
@@ -47,6 +50,15 @@ def test_an_app_belongs_to_its_organization_and_network(standin: Standin, app: s
     assert "organization nobody not found" in standin.fly("apps", "list", "-o", "nobody").stderr
     assert "org slug must be specified" in standin.fly("apps", "create", "x", "-y").stderr
     assert "Name has already been taken" in standin.fly("apps", "create", app, "-o", "acme", "-y").stderr
+
+
+def test_which_app_is_meant(standin: Standin, app: str) -> None:
+    def name(env: dict[str, str], *flags: str) -> str:
+        line = ["fly", "status", "--json", "-c", str(ROOT / "fly/public_http.toml"), *flags]
+        return json.loads(subprocess.check_output(line, env=env))["Name"]
+
+    found = name(standin.env()), name(standin.env(FLY_APP=app)), name(standin.env(FLY_APP="x"), "-a", app)
+    assert found == ("public-http", app, app)
 
 
 def test_destroying_wants_a_yes_and_an_app(standin: Standin, app: str) -> None:
