@@ -119,7 +119,8 @@ def _diagnosis(
 ) -> Iterable[str]:
     about = ", ".join(part for part in (diagnosis.target or "the place that asked", diagnosis.route) if part)
     yield from _wrap(f"{index}. {about}", width)
-    yield from _several([r for r in report.results if r.check.id in diagnosis.checks], width, paint)
+    explained = set(diagnosis.checks)
+    yield from _several([r for r in report.results if r.check.id in explained], width, paint)
     yield from _wrap(f"Stopped at {diagnosis.step}: {diagnosis.stopped}", width, "   ", "     ")
     for cause in diagnosis.causes:
         likely = "Proven" if cause.proven else "Likely"

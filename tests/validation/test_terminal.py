@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
 import sample_reports
 from flyroutes.reference import PUBLIC
 from flyroutes.validation import terminal
-from flyroutes.validation.tables import grid
+from flyroutes.validation.tables import cells, grid, mark
 
 
 def _in_order(text: str, *words: str) -> None:
@@ -64,6 +65,15 @@ def test_cells_tell_times_and_signs() -> None:
     assert ["public-http", "public", "https", "42.2", "no", "no", "no"] in rows
     assert ["elsewhere", "6pn", "udp", "?", "?", "?", "?"] in rows
     assert [line.split()[-1] for line in grid({("a", "x", "r"): "1", ("b", "y", "r"): "2"})[1:]] == ["-", "2"]
+
+
+def test_of_checks_that_share_a_cell_the_worst_shows() -> None:
+    report = sample_reports.good()
+    good = report.results[0]
+    bad, open_ = replace(good, verdict="fail"), replace(good, verdict="inconclusive")
+    for results, expected in (((good, bad, open_), "FAIL"), ((bad, good), "FAIL"), ((open_, good), "?")):
+        (found,) = cells(replace(report, results=results)).values()
+        assert mark(found) == expected
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
