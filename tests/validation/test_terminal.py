@@ -102,6 +102,12 @@ def test_colour_is_for_terminals_and_can_be_refused(monkeypatch: pytest.MonkeyPa
     assert "\x1b" not in plain.getvalue() + refused.getvalue()
 
 
+def test_a_terminal_that_lacks_a_letter_gets_it_written_out() -> None:
+    latin = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    terminal.show(replace(sample_reports.good(), notes=("café",)), latin)
+    assert rb"Note: caf\xe9" in latin.buffer.getvalue()  # type: ignore[attr-defined]
+
+
 def test_evidence_moves_no_cursor() -> None:
     text = terminal.text(sample_reports.hostile())
     assert not [c for c in text if not c.isprintable() and c != "\n"]
