@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
     compare = commands.add_parser("compare", help="what changed between two reports; 1 when it got worse")
-    compare.add_argument("reports", nargs=2, type=Path, metavar=("OLD.json", "NEW.json"))
+    compare.add_argument("old", type=Path, metavar="OLD.json")
+    compare.add_argument("new", type=Path, metavar="NEW.json")
     compare.set_defaults(action=_compare)
     cli_organization.add(commands)
     return parser
@@ -95,4 +96,4 @@ def _run(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from flyroutes.validation import compare
 
-    return compare.compare_files(*options.reports)
+    return compare.compare_files(options.old, options.new)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from flyroutes.validation.export import load
-from flyroutes.validation.tables import milliseconds, printable, worst
+from flyroutes.validation.tables import milliseconds, printable, say, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -136,5 +137,5 @@ def _section(sort: Sort, changes: Iterable[Change]) -> list[str]:
 def compare_files(old: Path, new: Path) -> int:
     """Print what changed between two reports in JSON: 0 for same or better, 1 for worse; ConfigError."""
     comparison = compare(load(old), load(new))
-    print(text(comparison))
+    say(text(comparison), sys.stdout)
     return 1 if comparison.worse else 0

@@ -29,8 +29,8 @@ SIGNS: dict[Verdict, tuple[str, str]] = {
 SIDES = ("6pn", "public", "flycast")
 """From top to bottom. So an app on 6PN and public lanes is one box, Fly Proxy another, and no lanes cross."""
 _ORDER = (WORKER, ECHO, PUBLIC, FLYCAST)
-WIDTH, TOP, PITCH = 780, 64, 50
-PROXY, APPS = (330, 430), (610, 760)
+WIDTH, TOP, PITCH = 800, 64, 50
+PROXY, APPS = (330, 430), (626, 780)
 """Left and right edges."""
 
 
@@ -91,8 +91,9 @@ def outer_lanes(report: Report) -> list[Lane]:
 
 
 def must_nots(report: Report) -> tuple[Result, ...]:
-    """All that must not work, but what stops at the network's edge."""
-    return tuple(r for r in _routes(report) if not r.check.works and not _must_not_enter(r))
+    """What must not work and has no lane of its own."""
+    shown = {id(result) for lane in (*lanes(report), *outer_lanes(report)) for result in lane.results}
+    return tuple(r for r in _routes(report) if not r.check.works and id(r) not in shown)
 
 
 def _must_not_enter(result: Result) -> bool:

@@ -54,7 +54,7 @@ def routes(report: Report) -> str:
     """The drawing in words."""
     rows = [(lane, lane.target + ("" if lane.works else ", must not work")) for lane in lanes(report)]
     others = must_nots(report)
-    rows += [(Lane("all that must not work", "", "", others), "any app")] if others else []
+    rows += [(Lane("other ways", "", "", others), "any app, must not work")] if others else []
     for lane in outer_lanes(report):
         rows.append((lane, f"{lane.target or 'any app, must not get in'}, from {ELSEWHERE}"))
     if not rows:

@@ -9,6 +9,7 @@ from flyroutes.validation.model import Standing, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import TextIO
 
     from flyroutes.validation.model import Report, Result
 
@@ -77,6 +78,12 @@ def standings(found: Iterable[str]) -> str:
 def verdicts(counts: Mapping[Verdict, int]) -> str:
     """How many have each verdict: `41 pass, 2 fail`; those that nobody has are left out."""
     return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name]) or "none"
+
+
+def say(text: str, stream: TextIO) -> None:
+    """Print `text`; what the stream's encoding lacks is written out rather than an error."""
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
 def printable(text: str) -> str:

@@ -17,6 +17,7 @@ from flyroutes.validation.tables import (
     mark,
     milliseconds,
     printable,
+    say,
     standings,
     verdicts,
 )
@@ -37,7 +38,7 @@ def show(report: Report, stream: TextIO | None = None) -> None:
     """Print the report. Colour only on a terminal, and where NO_COLOR (no-color.org) does not forbid it."""
     stream = sys.stdout if stream is None else stream
     colour = stream.isatty() and not os.environ.get("NO_COLOR")
-    print(text(report, shutil.get_terminal_size().columns, colour), file=stream)
+    say(text(report, shutil.get_terminal_size().columns, colour), stream)
 
 
 def text(report: Report, width: int = 100, colour: bool = False) -> str:
@@ -119,7 +120,8 @@ def _diagnosis(
 ) -> Iterable[str]:
     about = ", ".join(part for part in (diagnosis.target or "the place that asked", diagnosis.route) if part)
     yield from _wrap(f"{index}. {about}", width)
-    yield from _several([r for r in report.results if r.check.id in diagnosis.checks], width, paint)
+    explained = set(diagnosis.checks)
+    yield from _several([r for r in report.results if r.check.id in explained], width, paint)
     yield from _wrap(f"Stopped at {diagnosis.step}: {diagnosis.stopped}", width, "   ", "     ")
     for cause in diagnosis.causes:
         likely = "Proven" if cause.proven else "Likely"

@@ -103,6 +103,12 @@ def test_the_command_tells_worse_by_its_status(tmp_path: Path) -> None:
     assert worse.stderr + better.stderr == ""
 
 
+def test_the_command_says_how_it_is_used(tmp_path: Path) -> None:
+    run = _run(tmp_path / "old.json")
+    assert run.returncode == 2
+    assert "the following arguments are required: NEW.json" in run.stderr
+
+
 def test_the_command_names_the_file_that_is_no_report(tmp_path: Path) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.json"
     write(GOOD, old)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
 import sample_reports
 from flyroutes.reference import PUBLIC
 from flyroutes.validation import terminal
-from flyroutes.validation.tables import grid
+from flyroutes.validation.tables import cells, grid, mark
 
 
 def _in_order(text: str, *words: str) -> None:
@@ -66,6 +67,15 @@ def test_cells_tell_times_and_signs() -> None:
     assert [line.split()[-1] for line in grid({("a", "x", "r"): "1", ("b", "y", "r"): "2"})[1:]] == ["-", "2"]
 
 
+def test_of_checks_that_share_a_cell_the_worst_shows() -> None:
+    report = sample_reports.good()
+    good = report.results[0]
+    bad, open_ = replace(good, verdict="fail"), replace(good, verdict="inconclusive")
+    for results, expected in (((good, bad, open_), "FAIL"), ((bad, good), "FAIL"), ((open_, good), "?")):
+        (found,) = cells(replace(report, results=results)).values()
+        assert mark(found) == expected
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_lines_keep_to_the_width(width: int) -> None:
     report = sample_reports.bad()
@@ -90,6 +100,12 @@ def test_colour_is_for_terminals_and_can_be_refused(monkeypatch: pytest.MonkeyPa
     terminal.show(sample_reports.bad(), refused)
     assert "\x1b[31mFAIL" in painted.getvalue()
     assert "\x1b" not in plain.getvalue() + refused.getvalue()
+
+
+def test_a_terminal_that_lacks_a_letter_gets_it_written_out() -> None:
+    latin = io.TextIOWrapper(io.BytesIO(), encoding="ascii", write_through=True)
+    terminal.show(replace(sample_reports.good(), notes=("café",)), latin)
+    assert rb"Note: caf\xe9" in latin.buffer.getvalue()  # type: ignore[attr-defined]
 
 
 def test_evidence_moves_no_cursor() -> None:
