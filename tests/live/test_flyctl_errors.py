@@ -14,8 +14,9 @@ import trio
 
 from command import COMMAND, ROOT, alive, descendants, flyroutes
 from flyroutes.errors import PlatformError
+from flyroutes.live import deploy
 from flyroutes.live.flyctl import Flyctl
-from flyroutes.reference import CLIENT, FLYCAST, PUBLIC
+from flyroutes.reference import CLIENT, FLYCAST, PUBLIC, WORKER, Environment
 from organization import Organization, words
 from places import eventually
 
@@ -144,10 +145,10 @@ async def test_ctrl_c_ends_the_running_command_and_says_how_far_it_came(
     async def hanging() -> bool:
         return organization.changing() == steps[:3]
 
-    deploy = [*COMMAND, "deploy", *organization.options]
+    command = [*COMMAND, "deploy", *organization.options]
     options = {"env": organization.standin.env(), "cwd": ROOT, "stdout": DEVNULL, "check": False}
     with (tmp_path / "said").open("w") as said:
-        run = partial(trio.run_process, deploy, stderr=said, **options)
+        run = partial(trio.run_process, command, stderr=said, **options)
         await _interrupted(run, hanging)
     text = (tmp_path / "said").read_text()
     assert f"2 of {len(steps)} steps are done" in text
@@ -168,6 +169,26 @@ async def _interrupted(run: Callable[..., Any], hanging: Callable[[], Awaitable[
             assert await process.wait() == 128 + signal.SIGINT
     assert below
     assert not alive(below)
+
+
+async def test_what_is_not_healthy_in_time_is_named(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in organization.standin.env().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(deploy, "HEALTHY_SECONDS", 1.0)
+    fly, here = await Flyctl.connect(ROOT, "personal"), Environment(prefix=organization.prefix)
+    client, worker = organization.app(CLIENT), organization.app(WORKER)
+    assert organization.standin.fly("apps", "create", client, "-o", "personal", "-y").returncode == 0
+    run = ("machine", "run", "python:3.11-slim", "false", "--restart", "no", "-a", client)
+    assert organization.standin.fly(*run).returncode == 0
+    with trio.fail_after(30), pytest.raises(PlatformError) as caught:
+        await deploy.wait_until_healthy(fly, here)
+    assert f"{worker} has no Machine" in str(caught.value)
+    assert f"of {client} is stopped" in str(caught.value)
+    organization.standin.fault("apps", "list", do="hang")
+    with trio.fail_after(30), pytest.raises(PlatformError, match="flyctl gave no answer"):
+        await deploy.wait_until_healthy(fly, here)
 
 
 async def _foreign(organization: Organization, how: str) -> str:
