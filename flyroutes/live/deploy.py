@@ -42,8 +42,8 @@ async def _deploy(environment: Environment, base: Path, only_plan: bool) -> None
         print("\n".join(_shown(environment, fly, steps)))
         return
     await shell.take(fly, steps)
-    if steps or _ailing(apps):
-        await _wait(fly, environment)
+    if steps or _ailing(environment, apps):
+        await wait_until_healthy(fly, environment)
     print("all six apps are up" if steps else "nothing to do: all six apps are up as they should be")
 
 
@@ -65,23 +65,27 @@ def _dollars(monthly: float) -> str:
     return f" (${monthly:.2f} a month)" if monthly else ""
 
 
-def _ailing(apps: found.Apps) -> list[tuple[str, found.Machine]]:
-    return [(app.name, one) for app in apps.values() for one in app.machines if not one.healthy]
+def _ailing(environment: Environment, apps: found.Apps) -> list[str]:
+    """What keeps the environment from being healthy, in words."""
+    mine = {name: apps.get(name) for name in (environment.app(part.role) for part in PARTS)}
+    empty = [f"{name} has no Machine" for name, app in mine.items() if not (app and app.machines)]
+    machines = [(name, one) for name, app in mine.items() if app for one in app.machines]
+    return empty + [_state(name, one) for name, one in machines if not one.healthy]
 
 
-async def _wait(fly: Flyctl, environment: Environment) -> None:
-    """Until every Machine is healthy; PlatformError after HEALTHY_SECONDS, naming those that are not."""
+def _state(app: str, machine: found.Machine) -> str:
+    checks = ", ".join(f"{name} {status}" for name, status in machine.checks) or "no check has reported"
+    return f"{machine.id} of {app} is {machine.state} ({checks})"
 
-    async def ailing() -> list[tuple[str, found.Machine]]:
-        return _ailing(await look.organization(fly, environment))
+
+async def wait_until_healthy(fly: Flyctl, environment: Environment) -> None:
+    """Until every app has Machines, all healthy; PlatformError after HEALTHY_SECONDS, naming the rest."""
+
+    async def ailing() -> list[str]:
+        return _ailing(environment, await look.organization(fly, environment))
 
     if left := await shell.until_none(ailing, HEALTHY_SECONDS):
-        named = "; ".join(f"{one.id} of {app} is {one.state}, {_checks(one)}" for app, one in left)
         raise PlatformError(
-            f"expected every Machine healthy within {HEALTHY_SECONDS:g} s, but {named}; "
-            f"see `{fly.name} logs -a {left[0][0]}`"
+            f"expected every Machine healthy within {HEALTHY_SECONDS:g} s, but {'; '.join(left)}: "
+            f"see `{fly.name} logs -a APP` and `{fly.name} checks list -a APP`"
         )
-
-
-def _checks(machine: found.Machine) -> str:
-    return ", ".join(f"{name} {status}" for name, status in machine.checks) or "without checks"

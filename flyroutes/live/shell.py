@@ -62,9 +62,9 @@ async def _until_signal(main: Callable[[], Awaitable[T]]) -> T:
     raise interrupted
 
 
-async def until_none(ask: Callable[[], Awaitable[list[T]]], seconds: float) -> list[T]:
+async def until_none(ask: Callable[[], Awaitable[list[str]]], seconds: float) -> list[str]:
     """Ask again and again until the answer is empty, or `seconds` are over; returns the last answer."""
-    left: list[T] = []
+    left = ["flyctl gave no answer"]
     with trio.move_on_after(seconds):
         # flyctl tells only those who ask.
         while left := await ask():  # noqa: ASYNC110

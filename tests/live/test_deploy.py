@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from command import ROOT
+from flyroutes import cli
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
 from organization import Organization, words
 
@@ -130,6 +132,26 @@ async def test_a_stopped_client_is_started_and_a_lost_one_replaced(deployed: Org
     assert done.returncode == 0, done
     assert deployed.changing() == [f"fly machine start {client['id']} -a {deployed.app(CLIENT)}"]
     assert await deployed.shape() == WHOLE
+
+
+class Terminal(io.StringIO):
+    """Somebody who types this."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "status"), [("n", 1), ("", 1), ("y", 0)])
+def test_destroy_asks_on_a_terminal(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, answer: str, status: int
+) -> None:
+    for name, value in organization.standin.env().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
+    app = organization.app(CLIENT)
+    assert organization.standin.fly("apps", "create", app, "-o", "personal", "-y").returncode == 0
+    assert cli.main(["destroy", *organization.options]) == status
+    assert (app in organization.standin.apps()) is bool(status)
 
 
 async def test_what_tests_left_behind_goes_too_and_nothing_else(organization: Organization) -> None:

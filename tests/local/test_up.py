@@ -74,6 +74,10 @@ async def test_table_page_second_terminal_and_ctrl_c(up: Up) -> None:
         "public-http", "flycast-api", "sixpn-worker", "udp-echo",
     }  # fmt: skip
 
+    outside = {name: value for name, value in os.environ.items() if name != "FLYROUTES_INSIDE"}
+    status = await flyroutes("status", env=outside)
+    assert (status.returncode, status.stdout.count(" started ")) == (0, 4), status
+
     second = await flyroutes("up", "--port", str(_free_port()))
     assert (second.returncode, "up already" in second.stderr) == (1, True), second
 

@@ -62,6 +62,21 @@ def run(call: Call) -> None:
         handler(call)
 
 
+def import_all() -> None:
+    """Everything that a command may need, for who runs many; libraries import some of theirs at first use."""
+    import trio
+
+    from flyroutes.client import Fly
+
+    async def ask() -> None:
+        async with Fly.from_environment(os.environ) as fly:
+            await fly.apps()
+
+    trio.run(ask)
+    for module, _ in _HONOURED.values():
+        importlib.import_module(module)
+
+
 def _run_on_network(handler: Any, call: Call) -> None:
     import trio
 

@@ -45,9 +45,10 @@ def descendants(pid: int) -> set[int]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that `pid` started, oldest first; none when it is gone."""
+    """The processes that `pid` started, from whichever thread, oldest first; none when it is gone."""
     try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        threads = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+        return sorted(int(word) for text in threads for word in text.split())
     except (FileNotFoundError, ProcessLookupError):
         return []
 

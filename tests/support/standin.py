@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import subprocess
 import sys
@@ -40,15 +41,21 @@ class Standin:
         }
         self._write("state.json", state)
         self._write("faults.json", [])
+        self._server = _serve(name := f"flyroutes-standin-{secrets.token_hex(8)}")
         shim = self._bin / "fly"
-        shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(FLY))} "$@"\n')
+        client = shlex.join([sys.executable, "-IS", str(FLY.with_name("client.py")), name])
+        shim.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
         shim.chmod(0o755)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.clean_up()
+        try:
+            self.clean_up()
+        finally:
+            self._server.kill()
+            self._server.communicate()
 
     def env(self, **more: str) -> dict[str, str]:
         """The environment for a child that is to find it."""
@@ -120,3 +127,12 @@ class Standin:
 
     def _write(self, name: str, content: Any) -> None:
         (self._home / name).write_text(json.dumps(content))
+
+
+def _serve(name: str) -> subprocess.Popen[bytes]:
+    """Start serve.py, which runs the commands, and wait until it listens."""
+    command = [sys.executable, str(FLY.with_name("serve.py")), name]
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    return server
