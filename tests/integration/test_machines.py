@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import programs
-from asking import NO_WAY, becomes, http
+from asking import NO_WAY, becomes, http, in_vain
 from flyroutes.errors import PlatformError
 from flyroutes.reference import ECHO, PUBLIC, WORKER
 from flyroutes.validation.places import Place, eventually
@@ -83,7 +83,7 @@ async def test_stop_and_start_by_the_api(scratch: Scratch, peer: Place) -> None:
     await becomes(peer, http(machine.private_ip, 8080), "ok")
     await scratch.fly.stop(app, machine.id)
     await scratch.fly.wait(app, machine.id, "stopped")
-    (answer,) = await peer.probe([http(machine.private_ip, 8080)])
+    (answer,) = await peer.probe([in_vain(machine.private_ip, 8080)])
     assert answer.outcome in NO_WAY, answer
     await scratch.fly.start(app, machine.id)
     await scratch.fly.wait(app, machine.id, "started")

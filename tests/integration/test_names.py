@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import programs
-from asking import NO_WAY, awake, becomes, http
+from asking import NO_WAY, awake, becomes, http, in_vain
 from flyroutes.platform.addresses import DNS_SERVER, REGIONS
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation.places import eventually
@@ -145,6 +145,6 @@ async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scr
         return await _dig(peer, "aaaa", f"{app}.internal") == []
 
     await eventually(gone, 2 * TTL)
-    (answer,) = await peer.probe([http(machine.private_ip, 8080)])
+    (answer,) = await peer.probe([in_vain(machine.private_ip, 8080)])
     assert answer.outcome in NO_WAY, answer
     assert (await scratch.fly.machine(app, machine.id)).state == "stopped"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from flyroutes.validation.places import SETTLE_SECONDS, eventually
+from flyroutes.validation.routes import SILENT_PATIENCE
 
 if TYPE_CHECKING:
     from flyroutes.client import Fly, MachineInfo
@@ -21,6 +22,11 @@ NOBODY = ("refused", "closed")
 def http(host: str, port: int = 80) -> dict[str, Any]:
     """A probe: GET over HTTP."""
     return {"how": "http", "host": host, "port": port}
+
+
+def in_vain(host: str, port: int = 80) -> dict[str, Any]:
+    """The same where no answer may come, with less patience."""
+    return http(host, port) | {"patience": SILENT_PATIENCE}
 
 
 async def becomes(
