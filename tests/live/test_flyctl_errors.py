@@ -17,8 +17,8 @@ from flyroutes.errors import PlatformError
 from flyroutes.live import deploy
 from flyroutes.live.flyctl import Flyctl
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC, WORKER, Environment
+from flyroutes.validation.places import eventually
 from organization import Organization, words
-from places import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
