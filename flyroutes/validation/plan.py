@@ -56,7 +56,7 @@ def of_the_edge(environment: Environment, snapshot: Snapshot, label: str) -> Ite
     )  # fmt: skip
     no_tls = Check(
         f"route/{label}/{FLYCAST}/flycast https", "route",
-        f"{FLYCAST} does not answer {label} by flycast https", FLYCAST, "closed or refused", "documented",
+        f"{FLYCAST} does not answer {label} by flycast https", FLYCAST, "closed or refused", "assumed",
         "docs networking/flycast", label, "flycast https", False,
     )  # fmt: skip
     if snapshot[PUBLIC].found:

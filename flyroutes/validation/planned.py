@@ -38,9 +38,19 @@ def outcomes(wanted: frozenset[str]) -> Judge:
             return "pass", ""
         if answer.outcome == "unreachable":
             return "inconclusive", f"this place has no way there: {answer.detail}"
-        return "fail", f"expected {' or '.join(sorted(wanted))}, got {answer.outcome}"
+        return "fail", _MEANING[answer.outcome]
 
     return judge
+
+
+_MEANING = {
+    "ok": "there was an answer where none may come",
+    "no address": "the name has no address",
+    "refused": "there is an address, and nobody listens there",
+    "closed": "the connection was closed without an answer",
+    "timeout": "nothing came back",
+    "not ok": "what came was not the answer of a healthy server",
+}
 
 
 def status(code: int) -> Judge:
@@ -49,7 +59,8 @@ def status(code: int) -> Judge:
     def judge(answer: Answer) -> tuple[Verdict, str]:
         if answer.outcome == "not ok" and f" {code}" in answer.detail:
             return "pass", ""
-        return outcomes(frozenset({str(code)}))(answer)
+        verdict, reason = outcomes(frozenset())(answer)
+        return verdict, f"expected status {code}" if answer.outcome in ("ok", "not ok") else reason
 
     return judge
 
