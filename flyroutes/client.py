@@ -27,6 +27,7 @@ from flyroutes.api_values import (
     machine_info,
 )
 from flyroutes.errors import ConfigError, PlatformError
+from flyroutes.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,11 +45,12 @@ class Fly:
     """`async with Fly(url, token) as fly:` then one method per API call.
 
     Every method raises PlatformError: with the platform's status when it refused, 503 when it could not be
-    reached, 504 when it did not answer in time.
+    reached, 504 when it did not answer in time. Not `polite`: as fast as it goes, to measure or to break a
+    network of one's own.
     """
 
-    def __init__(self, base_url: str, token: str) -> None:
-        self._transport = Transport(base_url, token)
+    def __init__(self, base_url: str, token: str, *, polite: bool = True) -> None:
+        self._transport = Transport(base_url, token, RateLimit() if polite else None)
         self._call = self._transport.call
 
     @property
@@ -57,7 +59,7 @@ class Fly:
         return self._transport.base_url
 
     @classmethod
-    def from_environment(cls, env: Mapping[str, str]) -> Self:
+    def from_environment(cls, env: Mapping[str, str], *, polite: bool = True) -> Self:
         """From FLY_API_TOKEN and FLY_FLAPS_BASE_URL; ConfigError without a token."""
         token = env.get("FLY_API_TOKEN", "").strip()
         if not token:
@@ -67,7 +69,7 @@ class Fly:
             )
         base_url = env.get("FLY_FLAPS_BASE_URL") or BASE_URL
         try:
-            return cls(base_url, token)
+            return cls(base_url, token, polite=polite)
         except httpx.InvalidURL as error:
             raise ConfigError(
                 f"FLY_FLAPS_BASE_URL: expected a URL like {BASE_URL}, got {base_url!r}"

@@ -30,7 +30,7 @@ def url(api: APIWorld) -> str:
 
 @pytest.fixture
 async def fly(url: str) -> AsyncIterator[Fly]:
-    async with Fly(url, TOKEN) as client:
+    async with Fly(url, TOKEN, polite=False) as client:
         yield client
 
 

@@ -110,7 +110,7 @@ async def main() -> None:
         stop_while_ending, create_while_deleting, odd_checks_and_ports, exec_in_every_way,
         names_that_are_no_text, destroy_while_stopping,
     )  # fmt: skip
-    async with Fly.from_environment(os.environ) as fly:
+    async with Fly.from_environment(os.environ, polite=False) as fly:
         for trial in trials:
             with trio.fail_after(60):
                 await trial(fly)
