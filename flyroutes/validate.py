@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from flyroutes.validation.model import Report
     from flyroutes.validation.preflight import Problem
 
-PUBLIC_API = "https://api.machines.dev"
-"""The Machines API as anybody reaches it (docs machines/api/working-with-machines-api)."""
-
 
 def on_local_network(reports: Sequence[Path], as_json: bool, default_files: Callable[[], list[Path]]) -> int:
     """Validate the local network that is up, or one made of the reference apps for the purpose.
@@ -60,9 +57,8 @@ def validate(environment: Environment, reports: Sequence[Path], *, from_inside: 
 
 async def _look(environment: Environment, from_inside: bool) -> Report:
     started_at, began = time.time(), trio.current_time()
-    env = {"FLY_FLAPS_BASE_URL": PUBLIC_API, **os.environ}
-    _refuse(preflight.no_token(environment, env))
-    async with Fly.from_environment(env) as fly:
+    _refuse(preflight.no_token(environment, os.environ))
+    async with Fly.from_environment(os.environ) as fly:
         noted = await _what_is_missing(fly, environment, from_inside)
         found = await run.find(fly, environment, from_inside=from_inside, say=_say)
         return findings.report(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyroutes.appconfig import check_ips
+from flyroutes.local import app_ips
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,9 +32,9 @@ def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
 
 async def deploy(control: Control, config: AppConfig) -> None:
     """Create the app, its IPs, and one Machine per process group."""
-    await control.create_app(config.app)
+    control.add_app(config.app)
     for kind in ip_types(config.every_service):
-        await control.allocate_ip(config.app, kind)
+        app_ips.allocate(control, config.app, kind)
     for group in config.processes:
         await control.create_machine(config.app, config.machine_config(group), region=config.primary_region)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flyroutes.platform.lifecycle import COMING, STARTABLE
 from flyroutes.platform.regions import distance_km
 
 if TYPE_CHECKING:
@@ -113,17 +114,17 @@ def _at(limit: int | None, candidate: Candidate, loads: Mapping[tuple[str, int],
 def _on_its_way(candidate: Candidate) -> bool:
     """Starting, or stopping so that it can be started again."""
     state = candidate.machine.state
-    return state == "starting" or (state == "stopping" and candidate.service.autostart)
+    return state in COMING or (state in ("stopping", "suspending") and candidate.service.autostart)
 
 
 def _to_start(candidates: tuple[Candidate, ...], region: str) -> Machine | None:
-    """The stopped Machine to start: nearest first, and the same for all who ask, so that it starts once."""
-    if any(each.machine.state == "starting" for each in candidates):
+    """The Machine to start: nearest first, and the same for all who ask, so that it starts once."""
+    if any(each.machine.state in COMING for each in candidates):
         return None
     stopped = [
         each.machine
         for each in candidates
-        if each.service.autostart and each.machine.state == "stopped" and not each.machine.cordoned
+        if each.service.autostart and each.machine.state in STARTABLE and not each.machine.cordoned
     ]
     return min(stopped, key=lambda machine: distance_km(region, machine.region), default=None)
 

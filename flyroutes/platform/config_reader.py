@@ -43,7 +43,7 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
     config = Fields(
         data,
         "config",
-        "image init env services checks restart guest metadata dns stop_config",
+        "image init env services checks restart guest metadata dns stop_config auto_destroy",
         {"size": "shared-cpu-1x"},
     )
     guest = Fields(config.raw("guest"), "config.guest", "memory_mb", CPU)
@@ -63,6 +63,7 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         metadata=config.texts("metadata"),
         memory_mb=guest.whole("memory_mb", plain.memory_mb, 1, 1 << 20),
         skip_dns_registration=dns.flag("skip_registration"),
+        auto_destroy=config.flag("auto_destroy"),
     )
 
 

@@ -119,6 +119,8 @@ class MachineConfig:
     metadata: Mapping[str, str] = field(default_factory=dict)
     memory_mb: int = 256
     skip_dns_registration: bool = False
+    auto_destroy: bool = False
+    """The Machine is destroyed once its process has ended for good."""
 
     @property
     def process_group(self) -> str:
@@ -148,6 +150,17 @@ class CheckStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to change a Machine, for those who know `nonce`; see `leases`."""
+
+    nonce: str
+    expires_at: float
+    description: str = ""
+    version: str = ""
+    owner: str = "token@flyroutes.local"
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """One Machine: identity, addresses, state. `index` is its place in the network's address plan."""
 
@@ -173,6 +186,9 @@ class Machine:
     checks: tuple[CheckStatus, ...] = ()
     """Statuses of the service checks and top-level checks, by name."""
     events: tuple[Event, ...] = ()
+    lease: Lease | None = None
+    versions: tuple[tuple[str, MachineConfig], ...] = ()
+    """What the Machine was before: (instance_id, config), newest last."""
 
 
 @dataclass(frozen=True, slots=True)

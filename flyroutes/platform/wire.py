@@ -6,11 +6,13 @@ Reading a config back is in `config_reader`.
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.platform.config_reader import CPU, config_from_json
 from flyroutes.platform.fields import duration
+from flyroutes.platform.leases import holding
 from flyroutes.platform.model import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         AutoStop,
         Check,
         Event,
+        Lease,
         Machine,
         MachineConfig,
         Platform,
@@ -29,7 +32,19 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-__all__ = ["app_to_json", "config_from_json", "config_to_json", "ip_to_json", "machine_to_json", "rfc3339"]
+__all__ = [
+    "app_to_json",
+    "config_from_json",
+    "config_to_json",
+    "event_to_json",
+    "ip_to_json",
+    "lease_to_json",
+    "machine_of_organization",
+    "machine_summary",
+    "machine_to_json",
+    "rfc3339",
+    "version_to_json",
+]
 
 _AUTOSTOP: dict[AutoStop, bool | str] = {"off": False, "stop": True, "suspend": "suspend"}
 
@@ -47,6 +62,7 @@ def config_to_json(config: MachineConfig) -> Json:
         "metadata": dict(config.metadata),
         "dns": {"skip_registration": True} if config.skip_dns_registration else {},
         "stop_config": {"signal": config.kill_signal, "timeout": duration(config.kill_timeout)},
+        **({"auto_destroy": True} if config.auto_destroy else {}),
     }
 
 
@@ -94,8 +110,8 @@ def _check_to_json(check: Check) -> Json:
     return shown
 
 
-def machine_to_json(machine: Machine) -> Json:
-    """A Machine as `GET .../machines/{id}` shows it; events newest first."""
+def machine_summary(machine: Machine) -> Json:
+    """A Machine as a list with `summary=true` shows it."""
     return {
         "id": machine.id,
         "name": machine.name,
@@ -107,8 +123,25 @@ def machine_to_json(machine: Machine) -> Json:
         "private_ip": machine.private_ip,
         "created_at": rfc3339(machine.created_at),
         "updated_at": rfc3339(machine.updated_at),
+        "cordoned": machine.cordoned,
+    }
+
+
+def machine_of_organization(machine: Machine) -> Json:
+    """A Machine as the list of an organization shows it: it names its app."""
+    guest = {**CPU, "memory_mb": machine.config.memory_mb}
+    shown = machine_summary(machine)
+    kept = ("id", "name", "state", "region", "instance_id", "private_ip", "created_at", "updated_at")
+    return {"app_name": machine.app, "config": {"guest": guest}, **{key: shown[key] for key in kept}}
+
+
+def machine_to_json(machine: Machine) -> Json:
+    """A Machine as `GET .../machines/{id}` shows it; events newest first."""
+    lease = holding(machine, time.time())
+    return {
+        **machine_summary(machine),
         "config": config_to_json(machine.config),
-        "events": [_event_to_json(event) for event in reversed(machine.events)],
+        "events": [event_to_json(event) for event in reversed(machine.events)],
         "checks": [
             {
                 "name": check.name,
@@ -119,7 +152,23 @@ def machine_to_json(machine: Machine) -> Json:
             for check in machine.checks
         ],
         "host_status": "ok",
-        "cordoned": machine.cordoned,
+        **({"nonce": lease.nonce} if lease else {}),
+    }
+
+
+def version_to_json(version: str, config: MachineConfig) -> Json:
+    """An item of `GET .../versions`."""
+    return {"version": version, "user_config": config_to_json(config)}
+
+
+def lease_to_json(lease: Lease) -> Json:
+    """A lease; `expires_at` is in seconds since the epoch."""
+    return {
+        "nonce": lease.nonce,
+        "expires_at": int(lease.expires_at),
+        "owner": lease.owner,
+        "description": lease.description,
+        "version": lease.version,
     }
 
 
@@ -134,7 +183,8 @@ def _image_ref(ref: str) -> Json:
     return {**shown, "digest": digest} if digest else shown
 
 
-def _event_to_json(event: Event) -> Json:
+def event_to_json(event: Event) -> Json:
+    """An event of a Machine's history; `timestamp` is in milliseconds since the epoch."""
     shown: Json = {
         "type": event.type,
         "status": event.status,

@@ -136,7 +136,7 @@ def port(**fields: Any) -> dict[str, Any]:
 
 GAPS: dict[str, dict[str, Any]] = {
     "config.mounts": {"mounts": [{"volume": "vol_1", "path": "/data"}]},
-    "config.auto_destroy": {"auto_destroy": True},
+    "config.schedule": {"schedule": "hourly"},
     "config.guest.cpus": {"guest": {"cpus": 4}},
     "config.guest.gpu_kind": {"guest": {"gpu_kind": "a10"}},
     "config.init.tty": {"init": {"tty": True}},

@@ -89,7 +89,7 @@ async def names_that_are_no_text(fly: Fly) -> None:
     """A name that UTF-8 cannot say is refused, and the list can still be read."""
     await fly.create_app("names")
     body = json.dumps({"name": "\ud800", "config": sleeper("true")})
-    answer = await fly._http.post("/apps/names/machines", content=body)
+    answer = await fly._transport.http.post("/apps/names/machines", content=body)
     assert answer.status_code == 400, answer.text
     assert await fly.machines("names") == ()
 
@@ -110,7 +110,7 @@ async def main() -> None:
         stop_while_ending, create_while_deleting, odd_checks_and_ports, exec_in_every_way,
         names_that_are_no_text, destroy_while_stopping,
     )  # fmt: skip
-    async with Fly.from_environment(os.environ) as fly:
+    async with Fly.from_environment(os.environ, polite=False) as fly:
         for trial in trials:
             with trio.fail_after(60):
                 await trial(fly)

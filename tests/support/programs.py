@@ -58,3 +58,7 @@ def service(
     if force_https:
         entry["force_https"] = True
     return {"protocol": protocol, "internal_port": internal_port, "ports": [entry]}
+
+
+SLEEP = "import time\nwhile True: time.sleep(3600)"
+"""A program that does nothing."""
