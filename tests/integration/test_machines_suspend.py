@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import programs
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from conftest import Scratch
@@ -84,8 +84,7 @@ async def test_dns_does_not_list_a_suspended_machine(scratch: Scratch, peer: Pla
 
 @pytest.mark.standing("documented", source="docs reference/suspend-resume; docs launch/autostop-autostart")
 async def test_a_request_resumes_a_suspended_machine(scratch: Scratch, peer: Place) -> None:
-    app = await scratch.app()
-    await scratch.fly.allocate_ip(app, "private_v6", "default")
+    app = await scratch.private_app()
     service = programs.service(8080, 80, "http") | {"autostart": True}
     machine = await scratch.machine(app, COUNTER, services=[service])
     before = await eventually(lambda: _ticks(peer, machine))
