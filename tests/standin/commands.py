@@ -36,7 +36,7 @@ _HONOURED = {
         "app config ha no-public-ips flycast primary-region env image-label yes detach wait-timeout "
         + _BUILD,
     ),
-    "scale count": ("deploying", "app config region process-group max-per-region yes"),
+    "scale count": ("scaling", "app config region process-group max-per-region yes"),
     "machine run": ("machines", "app config region name env metadata restart skip-dns-registration detach"),
     "machine list": ("machines", "app config json quiet"),
     "machine start": ("machines", "app config"),

@@ -1,4 +1,4 @@
-"""`fly deploy` and `fly scale count`: flyctl internal/command/deploy and internal/command/scale."""
+"""`fly deploy`: flyctl internal/command/deploy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import trio
 
 import store
 from argv import Refused
-from commands import config_path, existing, find_app
+from commands import config_path, existing
 from flyroutes import appconfig
 from flyroutes.errors import PlatformError
 from flyroutes.platform.wire import config_to_json, rfc3339
@@ -39,8 +39,8 @@ async def deploy(call: Call, fly: Fly) -> None:
         raise Refused(f"could not find the configuration file {path}: the stand-in deploys files only")
     config = appconfig.load(path, default_app=call.flags.get("app"))
     app = (await existing(call.flags.get("app") or os.environ.get("FLY_APP") or config.app, fly)).name
-    before = [machine for machine in await fly.machines(app) if _managed(machine)]
-    if not before and not _releases(app):
+    before = [machine for machine in await fly.machines(app) if managed(machine)]
+    if not before and not releases(app):
         await _first_ips(call, app, config, fly)
     release = _begin_release(app, call.flags.get("image-label") or f"deployment-{secrets.token_hex(8)}")
     launched: list[str] = []
@@ -146,12 +146,14 @@ def _stays_down(machine: MachineInfo) -> bool:
     return machine.state == "created" or (machine.state == "stopped" and automatic)
 
 
-def _managed(machine: MachineInfo) -> bool:
+def managed(machine: MachineInfo) -> bool:
+    """Whether a deploy made it."""
     metadata = machine.config.get("metadata") or {}
     return bool(metadata.get("fly_platform_version") == "v2")
 
 
-def _releases(app: str) -> list[dict[str, Any]]:
+def releases(app: str) -> list[dict[str, Any]]:
+    """What was deployed so far, the newest last."""
     found: list[dict[str, Any]] = store.read()["apps"].get(app, {}).get("releases", [])
     return found
 
@@ -175,70 +177,3 @@ def _end_release(app: str, release: dict[str, Any], status: str) -> None:
         for one in state["apps"][app]["releases"]:
             if one["id"] == release["id"]:
                 one["status"] = status
-
-
-async def scale_count(call: Call, fly: Fly) -> None:
-    """As many Machines of the group as said, spread over the regions (flyctl count_machines.go)."""
-    if not call.arguments:
-        raise Refused("requires at least 1 arg(s), only received 0")
-    app, flags = await find_app(call, fly), call.flags
-    group = flags.get("process-group", "app")
-    machines = [one for one in await fly.machines(app.name) if _managed(one) and one.process_group == group]
-    if not any(release["status"] == "complete" for release in _releases(app.name)):
-        raise Refused(
-            "this app has no complete releases. Run `fly deploy` to create one and rerun this command"
-        )
-    if not machines:
-        raise Refused(f"Attempting to scale unknown process groups [{group}]")
-    current: dict[str, list[MachineInfo]] = {}
-    for machine in machines:
-        current.setdefault(machine.region, []).append(machine)
-    regions = list(dict.fromkeys(filter(None, flags.get("region", "").split(",")))) or list(current)
-    counts = {region: len(current.get(region, [])) for region in regions}
-    differences = spread(_number(call.arguments[0], len(machines)), counts, flags.get("max-per-region", -1))
-    if not differences:
-        print("App already scaled to desired state. No need for changes")
-        return
-    if not flags.get("yes"):
-        raise Refused("--yes flag must be specified when not running interactively")
-    for region, difference in differences.items():
-        await _scale(app.name, region, difference, machines[0], current.get(region, []), fly)
-
-
-async def _scale(
-    app: str, region: str, difference: int, model: MachineInfo, present: list[MachineInfo], fly: Fly
-) -> None:
-    for machine in present[:-difference] if difference < 0 else ():
-        await fly.delete_machine(app, machine.id, force=True)
-        print(f"Destroyed {machine.id} in region {region}")
-    for _ in range(difference):
-        created = await fly.create_machine(app, model.config, region=region)
-        await fly.wait(app, created.id, "started")
-        print(f"Created {created.id} in region {region}")
-
-
-def _number(word: str, present: int) -> int:
-    try:
-        number = int(word)
-    except ValueError as error:
-        raise Refused(f"'{word}' is not a valid process=count option") from error
-    return max(0, present + number) if word[0] in "+-" else number
-
-
-def spread(total: int, counts: dict[str, int], most: int) -> dict[str, int]:
-    """Region to how many more (or fewer) it gets, so that these regions together have `total`."""
-    if 0 <= most * len(counts) < total:
-        raise Refused(
-            "the number of regions by the maximum machines per region is fewer than the expected total"
-        )
-    wanted = {region: min(count, most) if most >= 0 else count for region, count in counts.items()}
-    regions, turn = list(counts), 0
-    while sum(wanted.values()) < total:
-        region = regions[turn % len(regions)]
-        wanted[region] += most < 0 or wanted[region] < most
-        turn += 1
-    turn = 1
-    while sum(wanted.values()) > total:
-        wanted[regions[turn % len(regions)]] -= wanted[regions[turn % len(regions)]] > 0
-        turn += 1
-    return {region: wanted[region] - counts[region] for region in regions if wanted[region] != counts[region]}

@@ -22,13 +22,16 @@ INTERRUPTED = 130
 
 def main(argv: list[str]) -> int:
     """Run one command line; returns the exit status."""
-    number = store.begin(argv)
-    status = INTERRUPTED
+    interrupt = {signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, interrupt)  # the journal is kept whole
+    number, status = store.begin(argv), INTERRUPTED
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupt)
         status = _run(argv)
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
     finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, interrupt)
         store.end(number, status)
     return status
 
