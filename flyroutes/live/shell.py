@@ -84,7 +84,7 @@ async def take(fly: Flyctl, steps: Sequence[Step]) -> None:
             done = number
     finally:
         if done < len(steps):
-            print("- not done", flush=True)
+            print("- failed", flush=True)
             print(
                 f"flyroutes: {done} of {len(steps)} steps are done, and stand; "
                 "the same command goes on from there",

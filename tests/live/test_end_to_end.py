@@ -54,6 +54,20 @@ async def test_up_validated_broken_named_mended_and_gone(organization: Organizat
     assert "flyroutes deploy" in gone.stderr
 
 
+@pytest.mark.parametrize("when", ["fail-before", "fail-after"])
+async def test_a_destroy_that_failed_is_told_and_finished_by_the_next(
+    when: str, organization: Organization
+) -> None:
+    assert (await organization("deploy")).returncode == 0
+    organization.standin.fault("apps", "destroy", do=when, nth=1, stderr="Error: lost")
+    failed = await organization("destroy", "-y")
+    assert failed.returncode == 1
+    assert "Error: lost" in failed.stderr
+    organization.standin.mend()
+    assert (await organization("destroy", "-y")).returncode == 0
+    assert await organization.shape() == {}
+
+
 @pytest.mark.parametrize("apart", [False, True])
 async def test_two_regions(apart: bool, organization: Organization, tmp_path: Path) -> None:
     """A peer of the default network is turned away from another one; the client Machine is on it."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flyroutes.reference import ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
+from flyroutes.reference import ECHO, ELSEWHERE, FLYCAST, PUBLIC, ROUTES, WORKER
 from planting import validated
 
 if TYPE_CHECKING:
@@ -135,3 +135,19 @@ async def test_a_machine_that_the_proxy_stopped_is_no_fault(planter: Planter) ->
     report = await validated(planter.fly, planter.environment, settle=10)
     assert report.verdict == "pass", [one for one in report.results if one.verdict != "pass"]
     assert {(await planter.machine(role)).state for role in ROUTES} == {"started"}
+
+
+async def test_a_place_that_cannot_ask_leaves_its_checks_open(planter: Planter) -> None:
+    """Without Python nothing is known from there: neither good nor bad, and so no success."""
+    async with planter.changed(ELSEWHERE, lambda config: config["env"].update(PATH="/nowhere")):
+        report = await validated(planter.fly, planter.environment)
+    assert report.verdict == "inconclusive"
+    undecided = [result for result in report.results if result.verdict != "pass"]
+    assert {result.verdict for result in undecided} == {"inconclusive"}
+    assert {result.check.source or result.check.kind for result in undecided} == {
+        ELSEWHERE,
+        "inside",
+        "machine",
+    }
+    assert all("python" in result.reason for result in undecided), undecided[0]
+    assert report.diagnoses == ()
