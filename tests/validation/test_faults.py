@@ -137,9 +137,14 @@ async def test_a_machine_that_the_proxy_stopped_is_no_fault(planter: Planter) ->
     assert {(await planter.machine(role)).state for role in ROUTES} == {"started"}
 
 
+def _without_python(config: dict[str, Any]) -> None:
+    config["init"] = {"cmd": ["/bin/sleep", "inf"]}
+    config["env"]["PATH"] = "/nowhere"
+
+
 async def test_a_place_that_cannot_ask_leaves_its_checks_open(planter: Planter) -> None:
     """Without Python nothing is known from there: neither good nor bad, and so no success."""
-    async with planter.changed(ELSEWHERE, lambda config: config["env"].update(PATH="/nowhere")):
+    async with planter.changed(ELSEWHERE, _without_python):
         report = await validated(planter.fly, planter.environment)
     assert report.verdict == "inconclusive"
     undecided = [result for result in report.results if result.verdict != "pass"]
