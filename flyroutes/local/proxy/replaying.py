@@ -1,0 +1,284 @@
+"""The way of one request: to a Machine, and on to the next one for as long as the answers say `fly-replay`.
+
+What an answer asks for is in platform/replay.py, what is remembered in platform/replay_cache.py.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import trio
+
+from flyroutes.local.proxy.failure import Failure
+from flyroutes.local.proxy.kept_body import KeptBody
+from flyroutes.platform.placement import Placement, asked_by_client
+from flyroutes.platform.replay import (
+    MOST_REPLAYS,
+    InvalidReplay,
+    Replay,
+    failed_header,
+    read_replay,
+    source_header,
+    transformed,
+)
+from flyroutes.platform.replay_cache import Asked, ReplayCache, Status, asked, may_bypass, to_store
+from flyroutes.platform.routing import service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flyroutes.local.proxy.appside import AppConnection
+    from flyroutes.local.proxy.balancer import Balancer, FindRoute
+    from flyroutes.local.proxy.client import Client, Request
+    from flyroutes.local.proxy.exchange import ReplayAnswer
+    from flyroutes.platform.headers import Headers
+    from flyroutes.platform.model import Machine, Platform
+    from flyroutes.platform.routing import Route
+
+
+NO_REPLAY = Replay()
+
+
+class ReplayTimeout(Failure):
+    """The target of a replay could not be reached in the time that the replay gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One stretch of the way: who may serve the request, and as what.
+
+    `headers` are those for the app, without those that a replay brings: `added`. `back` is where to go when
+    nobody can be reached, None for nowhere; `final` forbids another replay.
+    """
+
+    app: str
+    find: FindRoute
+    placement: Placement
+    request: Request
+    headers: Headers
+    added: tuple[tuple[bytes, bytes], ...] = ()
+    replay: Replay = NO_REPLAY
+    sender: str = ""
+    back: Leg | None = None
+    cached: bool = False
+    final: bool = False
+
+
+class Replayer:
+    """What all requests share: the platform, the connections to Machines, and the cached replays."""
+
+    def __init__(
+        self, snapshot: Callable[[], Platform], balancer: Balancer, log: Callable[..., None]
+    ) -> None:
+        self.snapshot = snapshot
+        self.balancer = balancer
+        self.log = log
+        self.cache = ReplayCache()
+
+    def finder(self, app: str, port: int) -> FindRoute:
+        """How to find the service of `app` that takes replays of requests to `port`."""
+
+        def find() -> Route:
+            platform = self.snapshot()
+            route = service_of(platform, platform.apps[app], port) if app in platform.apps else None
+            if route is None or "http" not in route.port.handlers:
+                reason = f"app {app!r} has no service with the http handler on port {port}"
+                raise Failure(503, "PR03", f"nowhere to replay to: {reason}")
+            return route
+
+        return find
+
+    def authorize(self, app: str, sender: Machine) -> None:
+        """Failure unless a Machine's replay may go to `app`. That another network is a PA05: assumed."""
+        platform = self.snapshot()
+        if app not in platform.apps:
+            raise Failure(502, "PA04", f"Machine {sender.id} replayed to app {app!r}, which does not exist")
+        networks = {platform.apps[name].network for name in (app, sender.app) if name in platform.apps}
+        if len(networks) > 1 and not platform.cross_network_replays:
+            reason = f"Machine {sender.id} of {sender.app!r} replayed to {app!r}, which is on another network"
+            raise Failure(502, "PA05", f"{reason}: cross-network replays are not enabled")
+
+
+class Trip:
+    """One request of a client: `connect`, then an exchange, and after a replay `follow` and so on."""
+
+    __slots__ = (
+        "_client",
+        "_dress",
+        "_entry",
+        "_fresh",
+        "_leg",
+        "_port",
+        "_replayer",
+        "_replays",
+        "_request",
+        "_status",
+        "body",
+    )
+
+    def __init__(
+        self,
+        replayer: Replayer,
+        client: Client,
+        find: FindRoute,
+        entry: Route,
+        port: int,
+        dress: Callable[[Request], Headers],
+    ) -> None:
+        """`dress` makes the headers for the app; Failure when it cannot."""
+        request = client.request
+        self._replayer = replayer
+        self._client = client
+        self._request = request
+        self._entry = entry
+        self._port = port
+        self._dress = dress
+        self._fresh = False
+        self._replays = 0
+        self._status: Status = "miss"
+        self.body = KeptBody(client) if request.has_body else None
+        wish = asked_by_client(request.headers)
+        self._leg = Leg(entry.app.name, find, wish, request, dress(request))
+        if entry.port.replay_cache or len(replayer.cache):
+            self._recall()
+
+    def find(self) -> Route | None:
+        """The service that the request is for, now; Failure when a replay leads nowhere."""
+        return self._leg.find()
+
+    def headers(self, app: AppConnection) -> Headers:
+        """What the app of this connection gets."""
+        leg, served_by = self._leg, app.candidate.machine.id
+        preferred = leg.placement.prefer_instance
+        if preferred in ("", served_by):
+            return [*leg.headers, *leg.added] if leg.added else leg.headers
+        unavailable = (b"fly-preferred-instance-unavailable", preferred.encode())
+        return [*leg.headers, *leg.added, unavailable]
+
+    async def connect(self) -> AppConnection:
+        """A connection to the Machine that is to serve it, or else to the one to fall back to; Failure."""
+        back, began = self._leg.back, trio.current_time()
+        try:
+            return await self._reach()
+        except Failure as failure:
+            if back is None:
+                raise
+            self._turn_back(back, failure, trio.current_time() - began)
+        return await self._reach()
+
+    def retry(self, app: AppConnection) -> bool:
+        """Whether the request may be sent once more after a failure: then it goes on a new connection.
+
+        The app may close an idle connection as we pick it (RFC 9112 section 9.3.1).
+        """
+        self._fresh = app.used and self._client.request.repeatable
+        return self._fresh
+
+    def follow(self, answer: ReplayAnswer, sender: Machine) -> None:
+        """Turn to where the answer sends the request; Failure when it cannot go there."""
+        self._replays += 1
+        if self._leg.final:
+            raise Failure(502, "PA03", f"Machine {sender.id} replayed a request that fell back to it")
+        if self._replays > MOST_REPLAYS:
+            raise Failure(502, "PA02", f"more than {MOST_REPLAYS} replays, the last one by {sender.id}")
+        try:
+            replay = read_replay(answer.headers, answer.body)
+        except InvalidReplay as error:
+            raise Failure(502, "PA03", f"Machine {sender.id} of {sender.app!r}: {error}") from error
+        self._replayer.authorize(replay.app or sender.app, sender)
+        if self.body:
+            self.body.rewind()
+        self._remember(replay, sender)
+        self._depart(self._next_leg(replay, sender))
+
+    def _next_leg(self, replay: Replay, sender: Machine) -> Leg:
+        request, app = self._leg.request, replay.app or sender.app
+        if replay.transform:
+            headers = transformed(request.headers, replay.transform)
+            target = replay.transform.path.encode() or request.target
+            request = replace(request, headers=headers, target=target)
+        source = source_header(sender.id, sender.region, time.time_ns() // 1000, replay.state)
+        return Leg(
+            app,
+            self._replayer.finder(app, self._port),
+            replay.placement(sender.id),
+            request,
+            self._dress(request) if replay.transform else self._leg.headers,
+            added=(source, (b"fly-replay-cache-status", self._status.encode())),
+            replay=replay,
+            sender=sender.id,
+            back=self._leg if replay.fallback else None,
+        )
+
+    def _depart(self, leg: Leg) -> None:
+        self._client.request = leg.request
+        self._fresh = False
+        self._leg = leg
+
+    async def _reach(self) -> AppConnection:
+        leg = self._leg
+        route = leg.find()
+        pooled = not self._fresh and route is not None and "proxy_proto" not in route.port.handlers
+        timeout, connect = leg.replay.timeout, self._replayer.balancer.connect
+        if timeout is None:
+            return await connect(leg.find, pooled, leg.placement)
+        with trio.move_on_after(timeout):
+            return await connect(leg.find, pooled, leg.placement)
+        raise ReplayTimeout(503, "PR03", f"no Machine of {leg.app!r} was reached within {timeout:g} s")
+
+    def _turn_back(self, back: Leg, failure: Failure, seconds: float) -> None:
+        """A stale cached replay is dropped, and the app itself decides (assumed); a sender is told."""
+        leg = self._leg
+        if leg.cached:
+            self._replayer.cache.forget(self._asked())
+            return self._depart(back)
+        told = failed_header(leg.replay, leg.app, leg.sender, _reason(failure), int(seconds * 1000))
+        forced = leg.replay.fallback == "force_self"
+        self_again = Placement(instance=leg.sender) if forced else Placement(prefer_instance=leg.sender)
+        self._depart(
+            replace(
+                back, placement=self_again, added=(*back.added, told), replay=NO_REPLAY, back=None, final=True
+            )
+        )
+
+    def _asked(self) -> Asked:
+        """The client's own request, as the cache sees it."""
+        request, app = self._request, self._entry.app.name
+        return asked(app, request.host or app, request.target, request.headers, self._entry.port.replay_cache)
+
+    def _recall(self) -> None:
+        first, this = self._leg, self._asked()
+        entry = self._replayer.cache.find(this, trio.current_time())
+        if may_bypass(this, entry):
+            self._status = "bypass"
+        elif entry:
+            app = entry.replay.app or first.app
+            self._leg = replace(
+                first,
+                app=app,
+                find=self._replayer.finder(app, self._port),
+                placement=entry.replay.placement(entry.sender),
+                added=((b"fly-replay-cache-status", b"hit"),),
+                back=first,
+                cached=True,
+            )
+
+    def _remember(self, replay: Replay, sender: Machine) -> None:
+        """What the app that the client addressed orders for later; another app may only invalidate it."""
+        this = self._asked()
+        if replay.cache and replay.cache.invalidate:
+            self._replayer.cache.forget(this)
+        elif sender.app == self._entry.app.name:
+            stored = to_store(this, replay, sender.id, trio.current_time())
+            if isinstance(stored, str):
+                self._replayer.log(f"not cached: {stored}", code="", app=sender.app)
+            elif stored:
+                self._replayer.cache.store(*stored)
+
+
+def _reason(failure: Failure) -> str:
+    if isinstance(failure, ReplayTimeout):
+        return "timeout"
+    return "no_candidate" if failure.code.startswith("PR") else "retries_exhausted"
