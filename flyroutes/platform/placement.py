@@ -35,6 +35,7 @@ class Placement:
 
 
 ANYWHERE = Placement()
+_WISHES = (b"fly-prefer-", b"fly-force-")
 
 
 def asked_by_client(headers: Iterable[tuple[bytes, bytes]]) -> Placement:
@@ -42,9 +43,10 @@ def asked_by_client(headers: Iterable[tuple[bytes, bytes]]) -> Placement:
 
     A force header overrides the prefer header of its kind: assumed.
     """
-    given = {name: value.decode("latin-1") for name, value in headers if name.startswith(_WISHES)}
-    if not given:
+    wishes = [item for item in headers if item[0][:4] == b"fly-" and item[0].startswith(_WISHES)]
+    if not wishes:
         return ANYWHERE
+    given = {name: value.decode("latin-1") for name, value in wishes}
     forced = region_list(given.get(b"fly-force-region", ""))
     return Placement(
         regions=forced or region_list(given.get(b"fly-prefer-region", "")),
@@ -52,9 +54,6 @@ def asked_by_client(headers: Iterable[tuple[bytes, bytes]]) -> Placement:
         instance=given.get(b"fly-force-instance-id", ""),
         prefer_instance=given.get(b"fly-prefer-instance-id", ""),
     )
-
-
-_WISHES = (b"fly-prefer-", b"fly-force-")
 
 
 def region_list(text: str) -> tuple[str, ...]:

@@ -87,9 +87,12 @@ class Replay:
 
 def asks_for_replay(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a response with these (lower-case) headers is for the proxy and not for the client."""
-    return any(
-        name == b"fly-replay" or (name == b"content-type" and _is_json(value)) for name, value in headers
-    )
+    for name, value in headers:
+        if name == b"fly-replay":
+            return True
+        if name == b"content-type" and len(value) >= len(JSON_TYPE) and _is_json(value):
+            return True
+    return False
 
 
 def read_replay(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Replay:

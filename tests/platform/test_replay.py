@@ -155,6 +155,7 @@ def test_json_that_is_refused(mistake: str) -> None:
 def test_only_a_replay_is_kept_from_the_client() -> None:
     assert asks_for_replay([(b"fly-replay", b"region=iad")])
     assert asks_for_replay([(b"content-type", JSON_TYPE + b"; charset=utf-8")])
+    assert asks_for_replay([(b"content-type", JSON_TYPE.title())])
     assert not asks_for_replay([(b"content-type", b"application/json"), (b"fly-replay-cache", b"/x")])
 
 

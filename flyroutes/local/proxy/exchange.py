@@ -104,9 +104,10 @@ class Exchange:
         head = await self._receive_head()
         if isinstance(head, h11.InformationalResponse):
             return head
-        if asks_for_replay(head.headers):
-            return await self._replay(list(head.headers))
-        self._client.start(head.status_code, self._rewrite(head.headers))
+        headers = list(head.headers)
+        if asks_for_replay(headers):
+            return await self._replay(headers)
+        self._client.start(head.status_code, self._rewrite(headers))
         await self._relay_body()
         return None
 

@@ -45,7 +45,7 @@ class ReplayTimeout(Failure):
     """The target of a replay could not be reached in the time that the replay gave."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # Not frozen: that would cost every request microseconds.
 class Leg:
     """One stretch of the way: who may serve the request, and as what.
 
@@ -108,12 +108,12 @@ class Trip:
         "_client",
         "_dress",
         "_entry",
+        "_first",
         "_fresh",
         "_leg",
         "_port",
         "_replayer",
         "_replays",
-        "_request",
         "_status",
         "body",
     )
@@ -131,7 +131,6 @@ class Trip:
         request = client.request
         self._replayer = replayer
         self._client = client
-        self._request = request
         self._entry = entry
         self._port = port
         self._dress = dress
@@ -140,7 +139,7 @@ class Trip:
         self._status: Status = "miss"
         self.body = KeptBody(client) if request.has_body else None
         wish = asked_by_client(request.headers)
-        self._leg = Leg(entry.app.name, find, wish, request, dress(request))
+        self._first = self._leg = Leg(entry.app.name, find, wish, request, dress(request))
         if entry.port.replay_cache or len(replayer.cache):
             self._recall()
 
@@ -159,7 +158,11 @@ class Trip:
 
     async def connect(self) -> AppConnection:
         """A connection to the Machine that is to serve it, or else to the one to fall back to; Failure."""
-        back, began = self._leg.back, trio.current_time()
+        leg = self._leg
+        if leg is self._first:
+            pooled = not self._fresh and "proxy_proto" not in self._entry.port.handlers
+            return await self._replayer.balancer.connect(leg.find, pooled, leg.placement)
+        back, began = leg.back, trio.current_time()
         try:
             return await self._reach()
         except Failure as failure:
@@ -245,11 +248,11 @@ class Trip:
 
     def _asked(self) -> Asked:
         """The client's own request, as the cache sees it."""
-        request, app = self._request, self._entry.app.name
+        request, app = self._first.request, self._entry.app.name
         return asked(app, request.host or app, request.target, request.headers, self._entry.port.replay_cache)
 
     def _recall(self) -> None:
-        first, this = self._leg, self._asked()
+        first, this = self._first, self._asked()
         entry = self._replayer.cache.find(this, trio.current_time())
         if may_bypass(this, entry):
             self._status = "bypass"
