@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import time
 from dataclasses import replace
 from functools import partial
@@ -275,6 +276,22 @@ async def test_over_1_mb_is_not_replayed(early: bool, world: World) -> None:
     assert answer(await world.ask(chunked(MB))).json()["length"] == MB
 
 
+async def test_a_length_over_1_mb_keeps_the_target_out_of_it(world: World) -> None:
+    """The app replays before it has the body, and yet nobody is called: the length says enough."""
+    apps = Apps(world, b"")
+    called: list[trio.SocketStream] = []
+
+    async def target(stream: trio.SocketStream) -> None:
+        called.append(stream)
+
+    await apps.add("m1", "web", canned(replay("app=target")))
+    await apps.add("t1", handler=target)
+    await apps.up()
+    head = b"POST / HTTP/1.1\r\nhost: web.fly.dev\r\ncontent-length: 2000000\r\n\r\n"
+    assert answer(await world.ask(head)).status == 413
+    assert called == []
+
+
 async def test_over_1_mb_passes_without_a_replay(world: World) -> None:
     apps = Apps(world, b"")
     apps.web.script = lambda seen: None
@@ -375,6 +392,21 @@ async def test_fallback_is_the_request_as_the_sender_had_it(world: World) -> Non
     world.put(apps.machines["m1"], world.machine(free_port("127.0.0.1"), "t1", app="target"))
     got = await world.get("x: 1", target="/old")
     assert (got.json()["target"], headers_of(got)["x"]) == ("/old", "1")
+
+
+async def test_fallback_to_a_target_keeps_what_its_own_replay_brought(world: World) -> None:
+    apps = Apps(world, replay("app=middle;state=s"))
+
+    def onward(seen: Seen) -> bytes | None:
+        failed = "fly-replay-failed" in dict(seen["headers"])
+        return None if failed else replay("app=target;instance=gone;fallback=force_self")
+
+    await apps.add("t1")
+    await apps.add("b1", "middle", Scripted(onward))
+    await apps.up()
+    seen = headers_of(await world.get())
+    assert seen["fly-replay-src"].startswith("instance=m1;")
+    assert "replay_source=b1;reason=no_candidate" in seen["fly-replay-failed"]
 
 
 async def test_no_fallback_without_need_or_wish(world: World) -> None:
@@ -483,3 +515,26 @@ async def test_the_connection_of_the_client_lives_on(world: World) -> None:
     got = await world.ask(request % (1, b""), request % (2, b"connection: close\r\n"))
     assert got.count(b"HTTP/1.1 200") == 2
     assert [seen["target"] for seen in apps.web.seen] == ["/1", "/2"]
+
+
+WORDS = (
+    *("app=target", "app=web", "app=x", "instance=t1", "prefer_instance=m9", "elsewhere=true", "region=iad"),
+    *("region=eu", "timeout=1ms", "fallback=force_self", "fallback=prefer_self", "state=\xe9\xff"),
+    *(";", '"', "=", "\t", "=,"),
+)
+
+
+async def test_no_order_breaks_the_proxy(world: World) -> None:
+    apps = await two_apps(world, b"")
+    draw = random.Random(1)
+
+    def order(seen: Seen) -> bytes | None:
+        words = [draw.choice(WORDS) for _ in range(draw.randrange(4))]
+        pairs = dict(word.partition("=")[::2] for word in words)
+        headers = b"HTTP/1.1 200 OK\r\nfly-replay: " + ";".join(words).encode("latin-1") + b"\r\n\r\n"
+        return draw.choice([headers, replay_json(pairs), replay_json(words), None])
+
+    apps.web.script = order
+    for _ in range(300):
+        assert (await world.get()).status in (200, 502, 503)
+    assert {code[:2] for code in world.codes()} == {"PA", "PR"}

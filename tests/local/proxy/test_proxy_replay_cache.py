@@ -40,6 +40,7 @@ class Pair:
         assert got.status == 200, got
         seen: Seen = got.json()
         given = dict(seen["headers"])
+        assert "fly-replay-failed" not in given
         # docs: fly-replay-src comes with a replay, and not with one from the cache
         assert ("fly-replay-src" in given) == (given.get("fly-replay-cache-status") in ("miss", "bypass"))
         return given.get("fly-replay-cache-status")
@@ -134,7 +135,16 @@ async def test_only_the_app_that_was_addressed_caches(world: World) -> None:
     answers = iter([replay("app=target"), None] * 2)
     pair.web.script = lambda seen: next(answers)
     assert [await pair.status(), await pair.status()] == ["miss", "miss"]
-    assert (len(pair.web.seen), len(pair.target.seen)) == (4, 2)
+    seen = [dict(each["headers"]).get("fly-replay-cache-status") for each in pair.web.seen]
+    assert (seen, len(pair.target.seen)) == ([None, "miss", None, "miss"], 2)
+
+
+async def test_the_client_s_path_counts_and_not_a_transformed_one(world: World) -> None:
+    inner = replay_json({"app": "web", "transform": {"path": "/inner"}})
+    pair = await Pair(world, b"").up()
+    pair.web.script = lambda seen: CACHED if seen["target"] == "/inner" else inner
+    assert [await pair.status(), await pair.status()] == ["miss", "hit"]
+    assert world.logged == []
 
 
 COOKIE = ReplayCacheRule("/", 300, "cookie", "session_id")
