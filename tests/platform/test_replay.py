@@ -15,17 +15,14 @@ from flyroutes.platform.regions import AREAS
 from flyroutes.platform.replay import (
     JSON_TYPE,
     CacheOrder,
-    InvalidReplay,
     Replay,
     Transform,
     asks_for_replay,
     failed_header,
-    parse_header,
-    parse_json,
-    read_replay,
     source_header,
     transformed,
 )
+from flyroutes.platform.replay_reader import InvalidReplay, parse_header, parse_json, read_replay
 
 HEADERS = {
     "region=sjc": Replay(regions=("sjc",)),

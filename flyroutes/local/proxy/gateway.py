@@ -16,7 +16,8 @@ from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.http1 import Http1Client
 from flyroutes.local.proxy.http2 import Http2Connection
 from flyroutes.local.proxy.inbound import Inbound, send_preface
-from flyroutes.local.proxy.replaying import Replayer, Trip
+from flyroutes.local.proxy.replayer import Replayer
+from flyroutes.local.proxy.replaying import Trip
 from flyroutes.local.proxy.tcp import relay
 from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers, response_headers
 from flyroutes.platform.routing import Route, find_service, redirect

@@ -1,7 +1,4 @@
-"""The way of one request: to a Machine, and on to the next one for as long as the answers say `fly-replay`.
-
-What an answer asks for is in platform/replay.py, what is remembered in platform/replay_cache.py.
-"""
+"""The way of one request: to a Machine, and on to the next for as long as the answers say `fly-replay`."""
 
 from __future__ import annotations
 
@@ -14,27 +11,20 @@ import trio
 from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.kept_body import KeptBody
 from flyroutes.platform.placement import Placement, asked_by_client
-from flyroutes.platform.replay import (
-    MOST_REPLAYS,
-    InvalidReplay,
-    Replay,
-    failed_header,
-    read_replay,
-    source_header,
-    transformed,
-)
-from flyroutes.platform.replay_cache import Asked, ReplayCache, Status, asked, may_bypass, to_store
-from flyroutes.platform.routing import service_of
+from flyroutes.platform.replay import MOST_REPLAYS, Replay, failed_header, source_header, transformed
+from flyroutes.platform.replay_cache import Asked, Status, asked
+from flyroutes.platform.replay_reader import InvalidReplay, read_replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyroutes.local.proxy.appside import AppConnection
-    from flyroutes.local.proxy.balancer import Balancer, FindRoute
+    from flyroutes.local.proxy.balancer import FindRoute
     from flyroutes.local.proxy.client import Client, Request
     from flyroutes.local.proxy.exchange import ReplayAnswer
+    from flyroutes.local.proxy.replayer import Replayer
     from flyroutes.platform.headers import Headers
-    from flyroutes.platform.model import Machine, Platform
+    from flyroutes.platform.model import Machine
     from flyroutes.platform.routing import Route
 
 
@@ -64,41 +54,6 @@ class Leg:
     back: Leg | None = None
     cached: bool = False
     final: bool = False
-
-
-class Replayer:
-    """What all requests share: the platform, the connections to Machines, and the cached replays."""
-
-    def __init__(
-        self, snapshot: Callable[[], Platform], balancer: Balancer, log: Callable[..., None]
-    ) -> None:
-        self.snapshot = snapshot
-        self.balancer = balancer
-        self.log = log
-        self.cache = ReplayCache()
-
-    def finder(self, app: str, port: int) -> FindRoute:
-        """How to find the service of `app` that takes replays of requests to `port`."""
-
-        def find() -> Route:
-            platform = self.snapshot()
-            route = service_of(platform, platform.apps[app], port) if app in platform.apps else None
-            if route is None or "http" not in route.port.handlers:
-                reason = f"app {app!r} has no service with the http handler on port {port}"
-                raise Failure(503, "PR03", f"nowhere to replay to: {reason}")
-            return route
-
-        return find
-
-    def authorize(self, app: str, sender: Machine) -> None:
-        """Failure unless a Machine's replay may go to `app`. That another network is a PA05: assumed."""
-        platform = self.snapshot()
-        if app not in platform.apps:
-            raise Failure(502, "PA04", f"Machine {sender.id} replayed to app {app!r}, which does not exist")
-        networks = {platform.apps[name].network for name in (app, sender.app) if name in platform.apps}
-        if len(networks) > 1 and not platform.cross_network_replays:
-            reason = f"Machine {sender.id} of {sender.app!r} replayed to {app!r}, which is on another network"
-            raise Failure(502, "PA05", f"{reason}: cross-network replays are not enabled")
 
 
 class Trip:
@@ -193,7 +148,7 @@ class Trip:
         self._replayer.authorize(replay.app or sender.app, sender)
         if self.body:
             self.body.rewind()
-        self._remember(replay, sender)
+        self._replayer.remember(self._asked(), replay, sender)
         self._depart(self._next_leg(replay, sender))
 
     def _next_leg(self, replay: Replay, sender: Machine) -> Leg:
@@ -252,11 +207,9 @@ class Trip:
         return asked(app, request.host or app, request.target, request.headers, self._entry.port.replay_cache)
 
     def _recall(self) -> None:
-        first, this = self._first, self._asked()
-        entry = self._replayer.cache.find(this, trio.current_time())
-        if may_bypass(this, entry):
-            self._status = "bypass"
-        elif entry:
+        first = self._first
+        entry, self._status = self._replayer.recall(self._asked())
+        if entry:
             app = entry.replay.app or first.app
             self._leg = replace(
                 first,
@@ -267,18 +220,6 @@ class Trip:
                 back=first,
                 cached=True,
             )
-
-    def _remember(self, replay: Replay, sender: Machine) -> None:
-        """What the app that the client addressed orders for later; another app may only invalidate it."""
-        this = self._asked()
-        if replay.cache and replay.cache.invalidate:
-            self._replayer.cache.forget(this)
-        elif sender.app == self._entry.app.name:
-            stored = to_store(this, replay, sender.id, trio.current_time())
-            if isinstance(stored, str):
-                self._replayer.log(f"not cached: {stored}", code="", app=sender.app)
-            elif stored:
-                self._replayer.cache.store(*stored)
 
 
 def _reason(failure: Failure) -> str:
