@@ -49,6 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--port", type=_port, default=8080, help="port on this host's loopback for the first public app"
     )
+    up.add_argument(
+        "--cross-network-replays",
+        action="store_true",
+        help="let fly-replay reach apps on other networks, as `fly orgs cross-network-replays enable` does",
+    )
     up.set_defaults(action=_up)
     run = commands.add_parser(
         "run",
@@ -77,7 +82,7 @@ def _up(options: argparse.Namespace) -> int:
     from flyroutes import up
 
     files = [Path(name) for name in options.files] or reference_files()
-    return up.up(files, options.port)
+    return up.up(files, options.port, options.cross_network_replays)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -49,9 +49,17 @@ def context_of(path: Path) -> Path:
     return path.parent.parent if path.parent.name == "fly" else path.parent
 
 
-def settings(apps: tuple[AppConfig, ...], published: dict[str, socket.socket]) -> Settings:
+def settings(
+    apps: tuple[AppConfig, ...], published: dict[str, socket.socket], cross_network_replays: bool = False
+) -> Settings:
     """A network of these apps with a token of its own."""
-    return Settings(apps=apps, uid=os.getuid(), token=secrets.token_urlsafe(24), published=published)
+    return Settings(
+        apps=apps,
+        uid=os.getuid(),
+        token=secrets.token_urlsafe(24),
+        published=published,
+        cross_network_replays=cross_network_replays,
+    )
 
 
 def program_environment(door: Door) -> dict[str, str]:

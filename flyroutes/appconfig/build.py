@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.appconfig import groups
 from flyroutes.appconfig.rules import external_ports
 from flyroutes.appconfig.schema import SIZES
-from flyroutes.platform.model import Check, Concurrency, Port, Restart, Service
+from flyroutes.platform.model import Check, Concurrency, Port, ReplayCacheRule, Restart, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,15 +43,21 @@ def _port(table: Table) -> Port:
         force_https=table.get("force_https", False),
         proxy_proto_version=table.get("proxy_proto_options", {}).get("version", "v1"),
         alpn=_alpn(table),
+        replay_cache=_replay_cache(table),
     )
 
 
 def _http_ports(table: Table) -> tuple[Port, ...]:
     """flyctl internal/appconfig/service.go: `force_https` goes to 80, `tls_options` to 443."""
+    cache = _replay_cache(table)
     return (
-        Port(80, 80, ("http",), force_https=table.get("force_https", False)),
-        Port(443, 443, ("http", "tls"), alpn=_alpn(table)),
+        Port(80, 80, ("http",), force_https=table.get("force_https", False), replay_cache=cache),
+        Port(443, 443, ("http", "tls"), alpn=_alpn(table), replay_cache=cache),
     )
+
+
+def _replay_cache(table: Table) -> tuple[ReplayCacheRule, ...]:
+    return tuple(ReplayCacheRule(**rule) for rule in table.get("http_options", {}).get("replay_cache", ()))
 
 
 def _alpn(table: Table) -> tuple[str, ...]:

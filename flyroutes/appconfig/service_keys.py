@@ -83,7 +83,13 @@ _REPLAY_CACHE = table(
         "type": choice("cookie", "header"),
         "name": text,
         "allow_bypass": boolean,
-    }
+    },
+    need={
+        "path_prefix": 'add one, as path_prefix = "/"',
+        "ttl_seconds": "add ttl_seconds = 10 or more",
+        "type": 'add type = "cookie" or "header"',
+        "name": "add the name of the cookie or header that tells sessions apart",
+    },
 )
 _HTTP_OPTIONS = table(
     {
@@ -97,7 +103,7 @@ _HTTP_OPTIONS = table(
                 "headers": ignored(names.record(values.anything)),
             }
         ),
-        "replay_cache": ignored(tables(_REPLAY_CACHE)),
+        "replay_cache": tables(_REPLAY_CACHE),
     }
 )
 _PORTS = tables(

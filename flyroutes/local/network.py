@@ -70,7 +70,7 @@ class LocalNetwork:
             self._proxy = Proxy(self._snapshot, self._control.wake, self._authority, log, settings.region)
             self._resolver = dns_server.Resolver(self._snapshot)
             await nursery.start(self._proxy.run)
-            self._control.publish()
+            self._control.publish(cross_network_replays=settings.cross_network_replays)
             nursery.start_soon(run_checks, self._snapshot, self._control.report_check)
             await self._boot_apps()
             await self._open_to_peers()

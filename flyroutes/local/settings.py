@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`uid` is the real user; `published` are listening sockets on the host's loopback, by app."""
+    """`uid` is the real user; `published` are listening sockets on the host's loopback, by app.
+
+    `cross_network_replays` is the organization's switch of that name.
+    """
 
     apps: tuple[AppConfig, ...]
     uid: int
     token: str
     region: str = "iad"
     published: dict[str, socket.socket] = field(default_factory=dict)
+    cross_network_replays: bool = False

@@ -43,9 +43,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Nothing now and nothing on its way."""
+    """Nothing now and nothing on its way; `code` is Fly's."""
 
     reason: str
+    code: str = "PR03"
 
 
 Decision = Forward | Start | Wait | Refuse

@@ -18,6 +18,7 @@ from flyroutes.platform.model import (
     Image,
     MachineConfig,
     Port,
+    ReplayCacheRule,
     Restart,
     Service,
 )
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGSTOP")
 CPU = {"cpu_kind": "shared", "cpus": 1}
 """The size that every local Machine has. Its CPU share is not limited, so no larger one is promised."""
+MIN_REPLAY_TTL = 10
+"""Seconds (docs networking/dynamic-request-routing)."""
 _MOST_UDP_PORTS = 256
 _CHECK = "type port interval timeout grace_period method path protocol headers"
 _HANDLERS: tuple[Handler, ...] = get_args(Handler)
@@ -136,7 +139,9 @@ def _concurrency(service: Fields) -> Concurrency:
 
 
 def _port(data: Any, path: str) -> Port:
-    port = Fields(data, path, "port start_port end_port handlers force_https tls_options proxy_proto_options")
+    known = "port start_port end_port handlers force_https tls_options http_options proxy_proto_options"
+    port = Fields(data, path, known)
+    http = Fields(port.raw("http_options"), port.at("http_options"), "replay_cache")
     tls = Fields(port.raw("tls_options"), port.at("tls_options"), "alpn")
     proxy = Fields(port.raw("proxy_proto_options"), port.at("proxy_proto_options"), "version")
     single = port.whole("port", 0, 1)
@@ -151,6 +156,21 @@ def _port(data: Any, path: str) -> Port:
         force_https=port.flag("force_https"),
         alpn=tls.words("alpn") or Port(1, 1).alpn,
         proxy_proto_version=proxy.choice("version", ("v1", "v2"), "v1"),
+        replay_cache=tuple(_replay_cache(item, where) for item, where in http.many("replay_cache")),
+    )
+
+
+def _replay_cache(data: Any, path: str) -> ReplayCacheRule:
+    rule = Fields(data, path, "path_prefix ttl_seconds type name allow_bypass")
+    for key in ("path_prefix", "ttl_seconds", "name"):
+        if not rule.raw(key):
+            wrong(rule.at(key), "a value", rule.raw(key))
+    return ReplayCacheRule(
+        path_prefix=rule.text("path_prefix"),
+        ttl_seconds=rule.whole("ttl_seconds", low=MIN_REPLAY_TTL, high=1 << 31),
+        type=one_of(rule.raw("type"), ("cookie", "header"), rule.at("type")),
+        name=rule.text("name"),
+        allow_bypass=rule.flag("allow_bypass"),
     )
 
 

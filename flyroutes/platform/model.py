@@ -39,6 +39,20 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayCacheRule:
+    """When Fly Proxy remembers a replay for a session (docs reference/configuration, replay_cache).
+
+    `path_prefix` may begin with a hostname. `ttl_seconds` is 10 or more.
+    """
+
+    path_prefix: str
+    ttl_seconds: int
+    type: Literal["cookie", "header"]
+    name: str
+    allow_bypass: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """External ports of a service; `start == end` for a single `port` (docs networking/services)."""
 
@@ -48,6 +62,7 @@ class Port:
     force_https: bool = False
     alpn: tuple[str, ...] = ("h2", "http/1.1")
     proxy_proto_version: Literal["v1", "v2"] = "v1"
+    replay_cache: tuple[ReplayCacheRule, ...] = ()
 
     def __contains__(self, port: int) -> bool:
         return self.start <= port <= self.end
@@ -232,6 +247,8 @@ class Platform:
     """Everything at one moment. Never changed: each change makes a new value."""
 
     organization: str = "personal"
+    cross_network_replays: bool = False
+    """Whether `fly-replay` reaches apps on another network; off unless an organization turns it on."""
     networks: Mapping[str, Network] = field(default_factory=dict)
     apps: Mapping[str, App] = field(default_factory=dict)
     machines: Mapping[str, Machine] = field(default_factory=dict)

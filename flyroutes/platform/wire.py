@@ -7,6 +7,7 @@ Reading a config back is in `config_reader`.
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,11 @@ def _port_to_json(port: Port) -> Json:
         "handlers": list(port.handlers),
         "force_https": port.force_https,
         **({"tls_options": {"alpn": list(port.alpn)}} if "tls" in port.handlers else {}),
+        **(
+            {"http_options": {"replay_cache": list(map(asdict, port.replay_cache))}}
+            if port.replay_cache
+            else {}
+        ),
         **({"proxy_proto_options": {"version": "v2"}} if port.proxy_proto_version == "v2" else {}),
     }
 

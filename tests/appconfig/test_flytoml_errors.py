@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Read = Callable[..., AppConfig]
 
 HTTP = "[http_service]\ninternal_port = 8080\n"
+REPLAY_CACHE = (
+    '[[http_service.http_options.replay_cache]]\npath_prefix = "/"\ntype = "cookie"\nname = "sid"\n'
+)
 UDP = '[[services]]\nprotocol = "udp"\ninternal_port = 5000\n[[services.ports]]\n'
 TCP = '[[services]]\nprotocol = "tcp"\ninternal_port = 8080\n'
 PORTS = TCP + "[[services.ports]]\n"
@@ -159,9 +162,14 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("[[services]] #1 http_checks #1 timeout", "write the unit"),
     ),
     "a replay cache too short to be taken": (
-        HTTP + "http_options = { replay_cache = [{ ttl_seconds = 9 }] }",
-        HTTP + "http_options = { replay_cache = [{ ttl_seconds = 10 }] }",
+        HTTP + REPLAY_CACHE + "ttl_seconds = 9",
+        HTTP + REPLAY_CACHE + "ttl_seconds = 10",
         ("replay_cache #1 ttl_seconds", "from 10"),
+    ),
+    "a replay cache for no name": (
+        HTTP + REPLAY_CACHE.replace('name = "sid"', "") + "ttl_seconds = 10",
+        HTTP + REPLAY_CACHE + "ttl_seconds = 10",
+        ("replay_cache #1", "the key name", "tells sessions apart"),
     ),
     "a TLS version that Fly does not speak": (
         HTTP + 'tls_options = { versions = ["TLSv1.1"] }',

@@ -8,7 +8,7 @@ import pytest
 
 from flyroutes.appconfig import load
 from flyroutes.errors import ConfigError
-from flyroutes.platform.model import Check, Concurrency, Port, Restart, Service
+from flyroutes.platform.model import Check, Concurrency, Port, ReplayCacheRule, Restart, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,25 @@ def test_http_service_is_one_service_with_two_ports(read: Read) -> None:
         8080,
         (Port(80, 80, ("http",), force_https=True), Port(443, 443, ("http", "tls"), alpn=("mqtt",))),
     )
+
+
+@pytest.mark.parametrize(
+    ("service", "table"),
+    [
+        (HTTP, "http_service"),
+        (
+            '[[services]]\nprotocol = "tcp"\ninternal_port = 8080\n[[services.ports]]\nport = 80\n',
+            "services.ports",
+        ),
+    ],
+)
+def test_replay_cache_reaches_every_port(service: str, table: str, read: Read) -> None:
+    rule = 'path_prefix = "/api"\nttl_seconds = 600\ntype = "header"\nname = "Authorization"\n'
+    config = read(f"{service}[[{table}.http_options.replay_cache]]\n{rule}allow_bypass = true\n")
+    expected = (ReplayCacheRule("/api", 600, "header", "Authorization", allow_bypass=True),)
+    (found,) = config.services["app"]
+    assert {port.replay_cache for port in found.ports} == {expected}
+    assert config.warnings == ()
 
 
 def test_service_keys_reach_the_service(read: Read) -> None:

@@ -96,14 +96,20 @@ class Scratch:
         return app
 
     async def machine(
-        self, app: str, program: str, *, services: Sequence[Mapping[str, Any]] = (), **config: Any
+        self,
+        app: str,
+        program: str,
+        *,
+        region: str = "",
+        services: Sequence[Mapping[str, Any]] = (),
+        **config: Any,
     ) -> MachineInfo:
         """A started Machine that runs a Python program, which may need a moment to listen."""
-        machine = await self.create(app, program, services=list(services), **config)
+        machine = await self.create(app, program, region=region, services=list(services), **config)
         await self.fly.wait(app, machine.id, "started")
         return machine
 
-    async def create(self, app: str, program: str, **config: Any) -> MachineInfo:
+    async def create(self, app: str, program: str, *, region: str = "", **config: Any) -> MachineInfo:
         """A Machine that runs a Python program, and may have ended already."""
         settings = {
             "image": "python:3.13-slim",
@@ -112,7 +118,7 @@ class Scratch:
             "metadata": SCRATCH_METADATA,
             **config,
         }
-        return await self.fly.create_machine(app, settings)
+        return await self.fly.create_machine(app, settings, region=region)
 
     async def clean_up(self) -> None:
         """Delete what was made, even when the test was cut short."""

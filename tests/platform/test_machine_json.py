@@ -23,6 +23,7 @@ from flyroutes.platform.model import (
     MachineConfig,
     Platform,
     Port,
+    ReplayCacheRule,
     Restart,
     Service,
 )
@@ -39,7 +40,13 @@ FULL = MachineConfig(
             protocol="tcp",
             internal_port=8080,
             ports=(
-                Port(80, 80, ("http",), force_https=True),
+                Port(
+                    80,
+                    80,
+                    ("http",),
+                    force_https=True,
+                    replay_cache=(ReplayCacheRule("/", 300, "cookie", "session_id", allow_bypass=True),),
+                ),
                 Port(443, 443, ("tls", "http"), alpn=("http/1.1",)),
                 Port(7000, 7100, ("proxy_proto",), proxy_proto_version="v2"),
             ),
@@ -83,7 +90,22 @@ def test_config_has_flys_names_and_units() -> None:
     assert shown["guest"] == {"cpu_kind": "shared", "cpus": 1, "memory_mb": 512}
     assert shown["stop_config"] == {"signal": "SIGTERM", "timeout": "90s"}
     assert shown["dns"] == {"skip_registration": True}
-    assert service["ports"][0] == {"port": 80, "handlers": ["http"], "force_https": True}
+    assert service["ports"][0] == {
+        "port": 80,
+        "handlers": ["http"],
+        "force_https": True,
+        "http_options": {
+            "replay_cache": [
+                {
+                    "path_prefix": "/",
+                    "ttl_seconds": 300,
+                    "type": "cookie",
+                    "name": "session_id",
+                    "allow_bypass": True,
+                }
+            ]
+        },
+    }
     assert (service["autostop"], service["ports"][2]["start_port"]) == (True, 7000)
     assert service["checks"][0]["grace_period"] == "0.25s"
     assert service["checks"][1]["headers"][1] == {"name": "X-A", "values": ["2"]}

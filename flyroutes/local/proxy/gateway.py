@@ -8,13 +8,16 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import h11
 import trio
 
-from flyroutes.local.proxy.exchange import Exchange
+from flyroutes.local.proxy.exchange import Exchange, ReplayAnswer
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.http1 import Http1Client
 from flyroutes.local.proxy.http2 import Http2Connection
 from flyroutes.local.proxy.inbound import Inbound, send_preface
+from flyroutes.local.proxy.replayer import Replayer
+from flyroutes.local.proxy.replaying import Trip
 from flyroutes.local.proxy.tcp import relay
 from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers, response_headers
 from flyroutes.platform.routing import Route, find_service, redirect
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyroutes.local.proxy.appside import AppConnection
-    from flyroutes.local.proxy.balancer import Balancer, FindRoute
-    from flyroutes.local.proxy.client import Client
+    from flyroutes.local.proxy.balancer import Balancer
+    from flyroutes.local.proxy.client import Client, Request
     from flyroutes.local.proxy.exchange import Rewrite
     from flyroutes.local.proxy.http2_stream import Http2Stream
     from flyroutes.platform.headers import Headers
@@ -43,6 +46,7 @@ class Gateway:
     ) -> None:
         self._snapshot = snapshot
         self._balancer = balancer
+        self._replayer = Replayer(snapshot, balancer, log)
         self._log = log
         self._region = region
         self._random = random.Random()
@@ -125,37 +129,29 @@ class Gateway:
         if location:
             moved = response_headers([(b"location", location.encode("latin-1"))], hop.version, request_id)
             return await _respond(client, 301, moved)
-        headers = request_headers(request.headers, hop, request_id)
-        if not request.host:
-            headers = [(b"host", host.encode("latin-1")), *(item for item in headers if item[0] != b"host")]
+        dress = partial(_dressed, hop=hop, request_id=request_id, host=host.encode("latin-1"))
         rewrite = partial(response_headers, version=hop.version, request_id=request_id)
-        attempt = partial(self._attempt, inbound, client, find, headers, rewrite)
-        if not await attempt(pooled="proxy_proto" not in route.port.handlers):
-            await attempt(pooled=False)
+        trip = Trip(self._replayer, client, find, route, inbound.port, dress)
+        while not await self._attempt(inbound, client, trip, rewrite):
+            pass
 
-    async def _attempt(
-        self,
-        inbound: Inbound,
-        client: Client,
-        find: FindRoute,
-        headers: Headers,
-        rewrite: Rewrite,
-        pooled: bool,
-    ) -> bool:
-        """False when a pooled connection turned out to be dead and the request may be sent once more."""
-        app = await self._balancer.connect(find, pooled)
+    async def _attempt(self, inbound: Inbound, client: Client, trip: Trip, rewrite: Rewrite) -> bool:
+        """False when the request goes on to another Machine, or once more to one that seemed dead."""
+        app = await trip.connect()
         try:
-            await send_preface(app, find(), inbound)
-            switch = await Exchange(app, client, rewrite).run(headers)
-            if switch and isinstance(client, Http1Client):
-                await _relay_websocket(client, app, rewrite(switch.headers))
+            await send_preface(app, trip.find(), inbound)
+            outcome = await Exchange(app, client, rewrite, trip.body).run(trip.headers(app))
+            if isinstance(outcome, h11.InformationalResponse) and isinstance(client, Http1Client):
+                await _relay_websocket(client, app, rewrite(outcome.headers))
         except Failure:
-            # The app may close an idle connection as we pick it (RFC 9112 section 9.3.1).
-            if client.started or not (app.used and client.request.repeatable):
+            if client.started or not trip.retry(app):
                 raise
             return False
         finally:
             self._balancer.release(app)
+        if isinstance(outcome, ReplayAnswer):
+            trip.follow(outcome, app.candidate.machine)
+            return False
         return True
 
     async def _fail(
@@ -173,6 +169,13 @@ class Gateway:
 
     def _new_id(self) -> bytes:
         return new_request_id(int(time.time() * 1000), self._random, self._region)
+
+
+def _dressed(request: Request, hop: Hop, request_id: bytes, host: bytes) -> Headers:
+    headers = request_headers(request.headers, hop, request_id)
+    if not request.host:
+        headers = [(b"host", host), *(item for item in headers if item[0] != b"host")]
+    return headers
 
 
 async def _relay_websocket(client: Http1Client, app: AppConnection, headers: Headers) -> None:
