@@ -49,6 +49,8 @@ class Refuse:
 
 
 Decision = Forward | Start | Wait | Refuse
+STARTABLE: frozenset[str] = frozenset(("stopped", "suspended"))
+"""States from which a request starts a Machine (docs reference/fly-proxy-autostop-autostart)."""
 
 
 def choose_machine(
@@ -63,9 +65,9 @@ def choose_machine(
     """
     candidates = tuple(candidates)
     serving = [each for each in candidates if is_serving(each)]
-    free = [each for each in serving if not _at(each.service.concurrency.hard_limit, each, loads)]
+    free = [each for each in serving if not at_limit(each.service.concurrency.hard_limit, each, loads)]
     near = _nearest(free, region)
-    calm = [each for each in near if not _at(each.service.concurrency.soft_limit, each, loads)]
+    calm = [each for each in near if not at_limit(each.service.concurrency.soft_limit, each, loads)]
     if calm:
         return Forward(rng.choice(calm))
     if stopped := _to_start(candidates, region):
@@ -106,8 +108,8 @@ def _nearest(candidates: list[Candidate], region: str) -> list[Candidate]:
     return [each for each in candidates if each.machine.region == closest]
 
 
-def _at(limit: int | None, candidate: Candidate, loads: Mapping[tuple[str, int], int]) -> bool:
-    """At or above: docs apps/concurrency."""
+def at_limit(limit: int | None, candidate: Candidate, loads: Mapping[tuple[str, int], int]) -> bool:
+    """Whether its load is at or above the limit (docs apps/concurrency); None is no limit."""
     return limit is not None and loads.get(candidate.key, 0) >= limit
 
 
@@ -124,7 +126,7 @@ def _to_start(candidates: tuple[Candidate, ...], region: str) -> Machine | None:
     stopped = [
         each.machine
         for each in candidates
-        if each.service.autostart and each.machine.state == "stopped" and not each.machine.cordoned
+        if each.service.autostart and each.machine.state in STARTABLE and not each.machine.cordoned
     ]
     return min(stopped, key=lambda machine: distance_km(region, machine.region), default=None)
 

@@ -34,12 +34,16 @@ def peer(fly: Fly) -> Place:
 
 @pytest.fixture
 def inside(fly: Fly) -> Callable[[str], Any]:
-    """The place inside the first started Machine of an app: `await inside("udp-echo")`."""
+    """The place inside a Machine of an app, started if autostop stopped it: `await inside("udp-echo")`."""
 
     async def find(app: str) -> Place:
-        started = [machine for machine in await fly.machines(app) if machine.state == "started"]
-        assert started, f"no started Machine in {app}"
-        return Place(fly, app, started[0].id)
+        machines = await fly.machines(app)
+        assert machines, f"no Machine in {app}"
+        first = next((machine for machine in machines if machine.state == "started"), machines[0])
+        if first.state != "started":
+            await fly.start(app, first.id)
+            await fly.wait(app, first.id, "started")
+        return Place(fly, app, first.id)
 
     return find
 
