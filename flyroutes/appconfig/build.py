@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.appconfig import groups
 from flyroutes.appconfig.rules import external_ports
 from flyroutes.appconfig.schema import SIZES
-from flyroutes.platform.model import Check, Concurrency, Port, ReplayCacheRule, Restart, Service
+from flyroutes.platform.model import Check, Concurrency, HttpOptions, Port, ReplayCacheRule, Restart, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,27 +42,37 @@ def _port(table: Table) -> Port:
         handlers=table.get("handlers", ()),
         force_https=table.get("force_https", False),
         proxy_proto_version=table.get("proxy_proto_options", {}).get("version", "v1"),
-        alpn=_alpn(table),
-        replay_cache=_replay_cache(table),
+        http_options=_http_options(table),
+        **_tls_options(table),
     )
 
 
 def _http_ports(table: Table) -> tuple[Port, ...]:
-    """flyctl internal/appconfig/service.go: `force_https` goes to 80, `tls_options` to 443."""
-    cache = _replay_cache(table)
+    """flyctl service.go: `force_https` goes to 80, `tls_options` to 443, `http_options` to both."""
+    http = _http_options(table)
     return (
-        Port(80, 80, ("http",), force_https=table.get("force_https", False), replay_cache=cache),
-        Port(443, 443, ("http", "tls"), alpn=_alpn(table), replay_cache=cache),
+        Port(80, 80, ("http",), force_https=table.get("force_https", False), http_options=http),
+        Port(443, 443, ("http", "tls"), http_options=http, **_tls_options(table)),
     )
 
 
-def _replay_cache(table: Table) -> tuple[ReplayCacheRule, ...]:
-    return tuple(ReplayCacheRule(**rule) for rule in table.get("http_options", {}).get("replay_cache", ()))
+def _tls_options(table: Table) -> dict[str, Any]:
+    given = table.get("tls_options", {})
+    found = {key: given[key] for key in ("alpn", "default_self_signed") if key in given}
+    return found | ({"tls_versions": given["versions"]} if given.get("versions") else {})
 
 
-def _alpn(table: Table) -> tuple[str, ...]:
-    found: tuple[str, ...] = table.get("tls_options", {}).get("alpn", Port(0, 0).alpn)
-    return found
+def _http_options(table: Table) -> HttpOptions:
+    given = table.get("http_options", {})
+    response = given.get("response", {})
+    return HttpOptions(
+        **{key: given[key] for key in ("h2_backend", "compress") if key in given},
+        idle_timeout=given.get("idle_timeout") or None,
+        headers_read_timeout=given.get("headers_read_timeout") or None,
+        pristine=response.get("pristine", False),
+        response_headers=response.get("headers", ()),
+        replay_cache=tuple(ReplayCacheRule(**rule) for rule in given.get("replay_cache", ())),
+    )
 
 
 def _service_checks(table: Table) -> Iterator[Check]:

@@ -6,11 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.appconfig.values import Reader, command, text
+from flyroutes.platform.responses import FRAMING, HEADER_NAME, value_list
 
 if TYPE_CHECKING:
     from flyroutes.appconfig.report import Where
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _APP = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -85,14 +85,31 @@ def http_path(value: Any, at: Where) -> str | None:
 def headers(value: Any, at: Where) -> tuple[tuple[str, str], ...] | None:
     """Header fields of a health check, name to value."""
     for name in value if isinstance(value, dict) else ():
-        if not _HEADER_NAME.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             at.key(name).error("a header name", name, "use letters, digits and dashes")
     found = record(_header_value)(value, at)
     return None if found is None else tuple(found.items())
 
 
+def response_headers(value: Any, at: Where) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
+    """`response.headers`: lower-case name to the values that are set; none of them removes the header."""
+    for name in value if isinstance(value, dict) else ():
+        if not HEADER_NAME.fullmatch(name) or name.lower() in FRAMING:
+            way_out = f"the proxy alone decides {', '.join(sorted(FRAMING))}"
+            at.key(name).error("a header name that an app may decide", name, way_out)
+    found = record(_header_values)(value, at)
+    return None if found is None else tuple((name.lower(), values) for name, values in found.items())
+
+
+def _header_values(value: Any, at: Where) -> tuple[str, ...] | None:
+    values = value_list(value)
+    if values is None:
+        at.error("a header value, a list of them, or false to remove it", value)
+    return values
+
+
 def _header_value(value: Any, at: Where) -> str | None:
-    if isinstance(value, str) and value.isprintable() and value.isascii():
+    if value_list(value) and isinstance(value, str):
         return value
     at.error("a header value: text in quotes, printable ASCII", value)
     return None

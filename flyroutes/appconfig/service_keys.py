@@ -8,7 +8,7 @@ from __future__ import annotations
 from flyroutes.appconfig import names, values
 from flyroutes.appconfig.quantities import clamped, duration
 from flyroutes.appconfig.rules import check_port, check_service
-from flyroutes.appconfig.tables import gap, ignored, table, tables
+from flyroutes.appconfig.tables import ignored, table, tables
 from flyroutes.appconfig.values import Reader, boolean, choice, integer, text, words
 
 KILL_SIGNALS = ("SIGINT", "SIGTERM", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGKILL", "SIGSTOP")
@@ -72,8 +72,8 @@ TOPLEVEL_CHECK = table(
 _TLS_OPTIONS = table(
     {
         "alpn": words(),
-        "versions": ignored(words(choice("TLSv1.2", "TLSv1.3")), unless=["TLSv1.2", "TLSv1.3"]),
-        "default_self_signed": ignored(boolean, unless=False),
+        "versions": words(choice("TLSv1.2", "TLSv1.3")),
+        "default_self_signed": boolean,
     }
 )
 _REPLAY_CACHE = table(
@@ -93,16 +93,11 @@ _REPLAY_CACHE = table(
 )
 _HTTP_OPTIONS = table(
     {
-        "compress": ignored(boolean),
-        "idle_timeout": ignored(integer(0)),
-        "headers_read_timeout": ignored(integer(0)),
-        "h2_backend": gap(boolean, "speaks only HTTP/1.1 to an app; remove h2_backend", unless=False),
-        "response": table(
-            {
-                "pristine": ignored(boolean, unless=False),
-                "headers": ignored(names.record(values.anything)),
-            }
-        ),
+        "compress": boolean,
+        "idle_timeout": integer(0),
+        "headers_read_timeout": integer(0),
+        "h2_backend": boolean,
+        "response": table({"pristine": boolean, "headers": names.response_headers}),
         "replay_cache": tables(_REPLAY_CACHE),
     }
 )

@@ -111,6 +111,6 @@ def autostop(value: Any, at: Where) -> str | None:
     """`"off"` (or false), `"stop"` (or true), `"suspend"`."""
     written = {True: "stop", False: "off"}.get(value, value) if isinstance(value, bool) else value
     found = choice("off", "stop", "suspend", why="true means stop, false means off")(written, at)
-    if found in ("stop", "suspend"):
-        at.warn("is not honoured: the local network stops no Machine by itself")
+    if found == "suspend":
+        at.warn("= suspend stops the Machine: the local network suspends none yet")
     return found if isinstance(found, str) else None

@@ -16,6 +16,7 @@ import trio
 from flyroutes.errors import FlyroutesError
 from flyroutes.local import boot, dns_server, files
 from flyroutes.local.authority import Authority
+from flyroutes.local.autostop import run_autostop
 from flyroutes.local.channel import failure
 from flyroutes.local.control import Control
 from flyroutes.local.health import run_checks
@@ -72,11 +73,17 @@ class LocalNetwork:
             await nursery.start(self._proxy.run)
             self._control.publish(cross_network_replays=settings.cross_network_replays)
             nursery.start_soon(run_checks, self._snapshot, self._control.report_check)
+            nursery.start_soon(self._autostop)
             await self._boot_apps()
             await self._open_to_peers()
 
     def _snapshot(self) -> Platform:
         return self._control.platform
+
+    async def _autostop(self) -> None:
+        period = self._settings.autostop_period
+        stop, suspend = self._control.stop, self._control.suspend
+        await run_autostop(self._snapshot, self._proxy, stop, suspend, period, self._launcher.log)
 
     async def _boot_apps(self) -> None:
         try:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Settings:
     """`uid` is the real user; `published` are listening sockets on the host's loopback, by app.
 
+    `autostop_period` is how often autostop looks, in seconds; Fly says every few minutes.
     `cross_network_replays` is the organization's switch of that name.
     """
 
@@ -22,5 +23,6 @@ class Settings:
     uid: int
     token: str
     region: str = "iad"
+    autostop_period: float = 300.0
     published: dict[str, socket.socket] = field(default_factory=dict)
     cross_network_replays: bool = False

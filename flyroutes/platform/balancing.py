@@ -64,9 +64,9 @@ def choose_machine(
     """
     candidates = tuple(candidates)
     serving = [each for each in candidates if is_serving(each)]
-    free = [each for each in serving if not _at(each.service.concurrency.hard_limit, each, loads)]
+    free = [each for each in serving if not at_limit(each.service.concurrency.hard_limit, each, loads)]
     near = _nearest(free, region)
-    calm = [each for each in near if not _at(each.service.concurrency.soft_limit, each, loads)]
+    calm = [each for each in near if not at_limit(each.service.concurrency.soft_limit, each, loads)]
     if calm:
         return Forward(rng.choice(calm))
     if stopped := _to_start(candidates, region):
@@ -107,8 +107,8 @@ def _nearest(candidates: list[Candidate], region: str) -> list[Candidate]:
     return [each for each in candidates if each.machine.region == closest]
 
 
-def _at(limit: int | None, candidate: Candidate, loads: Mapping[tuple[str, int], int]) -> bool:
-    """At or above: docs apps/concurrency."""
+def at_limit(limit: int | None, candidate: Candidate, loads: Mapping[tuple[str, int], int]) -> bool:
+    """Whether its load is at or above the limit (docs apps/concurrency); None is no limit."""
     return limit is not None and loads.get(candidate.key, 0) >= limit
 
 

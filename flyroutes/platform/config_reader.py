@@ -15,13 +15,16 @@ from flyroutes.platform.model import (
     Check,
     Concurrency,
     Handler,
+    HttpOptions,
     Image,
     MachineConfig,
     Port,
     ReplayCacheRule,
     Restart,
     Service,
+    TlsVersion,
 )
+from flyroutes.platform.responses import FRAMING, HEADER_NAME, value_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +35,11 @@ CPU = {"cpu_kind": "shared", "cpus": 1}
 MIN_REPLAY_TTL = 10
 """Seconds (docs networking/dynamic-request-routing)."""
 _MOST_UDP_PORTS = 256
+_LONGEST = (1 << 32) - 1  # fly-go: uint32
+_HTTP_OPTIONS = "h2_backend compress idle_timeout headers_read_timeout response replay_cache"
 _CHECK = "type port interval timeout grace_period method path protocol headers"
 _HANDLERS: tuple[Handler, ...] = get_args(Handler)
+_TLS_VERSIONS: tuple[TlsVersion, ...] = get_args(TlsVersion)
 
 
 def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
@@ -139,10 +145,12 @@ def _concurrency(service: Fields) -> Concurrency:
 
 
 def _port(data: Any, path: str) -> Port:
-    known = "port start_port end_port handlers force_https tls_options http_options proxy_proto_options"
-    port = Fields(data, path, known)
-    http = Fields(port.raw("http_options"), port.at("http_options"), "replay_cache")
-    tls = Fields(port.raw("tls_options"), port.at("tls_options"), "alpn")
+    port = Fields(
+        data,
+        path,
+        "port start_port end_port handlers force_https tls_options http_options proxy_proto_options",
+    )
+    tls = Fields(port.raw("tls_options"), port.at("tls_options"), "alpn versions default_self_signed")
     proxy = Fields(port.raw("proxy_proto_options"), port.at("proxy_proto_options"), "version")
     single = port.whole("port", 0, 1)
     start, end = single or port.whole("start_port", 0, 1), single or port.whole("end_port", 0, 1)
@@ -155,8 +163,11 @@ def _port(data: Any, path: str) -> Port:
         handlers,
         force_https=port.flag("force_https"),
         alpn=tls.words("alpn") or Port(1, 1).alpn,
+        tls_versions=tuple(one_of(item, _TLS_VERSIONS, where) for item, where in tls.many("versions"))
+        or _TLS_VERSIONS,
+        default_self_signed=tls.flag("default_self_signed"),
+        http_options=_http_options(Fields(port.raw("http_options"), port.at("http_options"), _HTTP_OPTIONS)),
         proxy_proto_version=proxy.choice("version", ("v1", "v2"), "v1"),
-        replay_cache=tuple(_replay_cache(item, where) for item, where in http.many("replay_cache")),
     )
 
 
@@ -172,6 +183,34 @@ def _replay_cache(data: Any, path: str) -> ReplayCacheRule:
         name=rule.text("name"),
         allow_bypass=rule.flag("allow_bypass"),
     )
+
+
+def _http_options(options: Fields) -> HttpOptions:
+    response = Fields(options.raw("response"), options.at("response"), "pristine headers")
+    headers = [
+        (name.lower(), _header_values(value, f"{response.at('headers')}.{name}"))
+        for name, value in response.named("headers").items()
+    ]
+    for name, _ in headers:
+        if name in FRAMING or not HEADER_NAME.fullmatch(name):
+            wrong(response.at("headers"), f"header names, none of them {', '.join(sorted(FRAMING))}", name)
+    return HttpOptions(
+        h2_backend=options.flag("h2_backend"),
+        compress=options.flag("compress", HttpOptions().compress),
+        idle_timeout=options.whole("idle_timeout", high=_LONGEST) or None,
+        headers_read_timeout=options.whole("headers_read_timeout", high=_LONGEST) or None,
+        pristine=response.flag("pristine"),
+        response_headers=tuple(headers),
+        replay_cache=tuple(_replay_cache(item, where) for item, where in options.many("replay_cache")),
+    )
+
+
+def _header_values(value: Any, path: str) -> tuple[str, ...]:
+    """A header's value or values; false removes it (docs reference/configuration: response.headers)."""
+    values = value_list(value)
+    if values is None:
+        wrong(path, "a text or texts that a header can hold, or false", value)
+    return values
 
 
 def _service_check(data: Any, path: str, number: int, internal_port: int) -> Check:

@@ -87,6 +87,19 @@ def request_headers(headers: Iterable[tuple[bytes, bytes]], hop: Hop, request_id
     return out + _framing(headers, out)
 
 
+def http2_request_headers(method: bytes, target: bytes, headers: Headers, trailers: bool) -> Headers:
+    """The same request in HTTP/2 (RFC 9113 section 8); `trailers`: the client says that it takes some."""
+    values = dict(headers)
+    out = [
+        (b":method", method),
+        (b":scheme", values.get(b"x-forwarded-proto", b"http")),
+        (b":authority", values[b"host"]),
+        (b":path", target),
+    ]
+    out += [item for item in headers if item[0] != b"host" and item[0] not in HOP_BY_HOP]
+    return [*out, (b"te", b"trailers")] if trailers else out
+
+
 def response_headers(headers: Iterable[tuple[bytes, bytes]], version: Version, request_id: bytes) -> Headers:
     """Headers for the client, whose HTTP version `via` names."""
     headers = list(headers)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Handler = Literal["http", "tls", "pg_tls", "proxy_proto"]
 IPType = Literal["v4", "shared_v4", "v6", "private_v6"]
 AutoStop = Literal["off", "stop", "suspend"]
+TlsVersion = Literal["TLSv1.2", "TLSv1.3"]
 
 DEFAULT_NETWORK = "default"
 
@@ -53,6 +54,25 @@ class ReplayCacheRule:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """What the `http` handler of a port does otherwise (docs reference/configuration: http_options)."""
+
+    h2_backend: bool = False
+    """Speak HTTP/2 without TLS to the app, with prior knowledge."""
+    compress: bool = True
+    """Compress what the app did not. On when unset: docs reference/content-encoding (the API page: off)."""
+    idle_timeout: float | None = None
+    """Seconds without a byte either way after which a connection ends; None is no limit."""
+    headers_read_timeout: float | None = None
+    """Seconds that a client has for the headers of a request; None leaves the proxy's own limit."""
+    pristine: bool = False
+    """Add no header of Fly's to responses, and leave the app's own of these names."""
+    response_headers: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Set on every response, by lower-case name; a header without values is removed."""
+    replay_cache: tuple[ReplayCacheRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """External ports of a service; `start == end` for a single `port` (docs networking/services)."""
 
@@ -61,8 +81,11 @@ class Port:
     handlers: tuple[Handler, ...] = ()
     force_https: bool = False
     alpn: tuple[str, ...] = ("h2", "http/1.1")
+    tls_versions: tuple[TlsVersion, ...] = ("TLSv1.2", "TLSv1.3")
+    default_self_signed: bool = False
+    """Serve names without a certificate with a self-signed one."""
+    http_options: HttpOptions = HttpOptions()
     proxy_proto_version: Literal["v1", "v2"] = "v1"
-    replay_cache: tuple[ReplayCacheRule, ...] = ()
 
     def __contains__(self, port: int) -> bool:
         return self.start <= port <= self.end

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.platform.config_reader import CPU, config_from_json
 from flyroutes.platform.fields import duration
 from flyroutes.platform.leases import holding
-from flyroutes.platform.model import DEFAULT_NETWORK
+from flyroutes.platform.model import DEFAULT_NETWORK, HttpOptions, Port
 
 if TYPE_CHECKING:
     from flyroutes.platform.model import (
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         Machine,
         MachineConfig,
         Platform,
-        Port,
         Service,
     )
 
@@ -87,18 +86,35 @@ def _service_to_json(service: Service) -> Json:
 
 def _port_to_json(port: Port) -> Json:
     single = port.start == port.end
+    tls: Json = {"alpn": list(port.alpn)}
+    if port.tls_versions != Port(1, 1).tls_versions:
+        tls["versions"] = list(port.tls_versions)
+    if port.default_self_signed:
+        tls["default_self_signed"] = True
+    http = _http_options_to_json(port.http_options)
     return {
         **({"port": port.start} if single else {"start_port": port.start, "end_port": port.end}),
         "handlers": list(port.handlers),
         "force_https": port.force_https,
-        **({"tls_options": {"alpn": list(port.alpn)}} if "tls" in port.handlers else {}),
-        **(
-            {"http_options": {"replay_cache": list(map(asdict, port.replay_cache))}}
-            if port.replay_cache
-            else {}
-        ),
+        **({"tls_options": tls} if {"tls", "pg_tls"} & set(port.handlers) else {}),
+        **({"http_options": http} if http else {}),
         **({"proxy_proto_options": {"version": "v2"}} if port.proxy_proto_version == "v2" else {}),
     }
+
+
+def _http_options_to_json(options: HttpOptions) -> Json:
+    """What differs from the defaults."""
+    plain = HttpOptions()
+    names = ("h2_backend", "compress", "idle_timeout", "headers_read_timeout")
+    shown: Json = {
+        name: getattr(options, name) for name in names if getattr(options, name) != getattr(plain, name)
+    }
+    response: Json = {"pristine": True} if options.pristine else {}
+    if options.response_headers:
+        response["headers"] = {name: list(values) or False for name, values in options.response_headers}
+    if options.replay_cache:
+        shown["replay_cache"] = list(map(asdict, options.replay_cache))
+    return {**shown, "response": response} if response else shown
 
 
 def _check_to_json(check: Check) -> Json:

@@ -171,6 +171,21 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         HTTP + REPLAY_CACHE + "ttl_seconds = 10",
         ("replay_cache #1", "the key name", "tells sessions apart"),
     ),
+    "a response header that is neither text nor false": (
+        HTTP + "http_options = { response = { headers = { X-A = true } } }",
+        HTTP + "http_options = { response = { headers = { X-A = false } } }",
+        ("response.headers.X-A", "false to remove it"),
+    ),
+    "a response header with a line break": (
+        HTTP + 'http_options = { response = { headers = { X-A = ["a\\nb"] } } }',
+        HTTP + 'http_options = { response = { headers = { X-A = ["a", "b"] } } }',
+        ("response.headers.X-A", "a header value"),
+    ),
+    "a response header that frames the message": (
+        HTTP + 'http_options = { response = { headers = { Content-Length = "1" } } }',
+        HTTP + 'http_options = { response = { headers = { Content-Language = "en" } } }',
+        ("response.headers.Content-Length", "the proxy alone decides"),
+    ),
     "a TLS version that Fly does not speak": (
         HTTP + 'tls_options = { versions = ["TLSv1.1"] }',
         HTTP + 'tls_options = { versions = ["TLSv1.2"] }',

@@ -8,7 +8,15 @@ import pytest
 
 from flyroutes.appconfig import load
 from flyroutes.errors import ConfigError
-from flyroutes.platform.model import Check, Concurrency, Port, ReplayCacheRule, Restart, Service
+from flyroutes.platform.model import (
+    Check,
+    Concurrency,
+    HttpOptions,
+    Port,
+    ReplayCacheRule,
+    Restart,
+    Service,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +65,42 @@ def test_replay_cache_reaches_every_port(service: str, table: str, read: Read) -
     config = read(f"{service}[[{table}.http_options.replay_cache]]\n{rule}allow_bypass = true\n")
     expected = (ReplayCacheRule("/api", 600, "header", "Authorization", allow_bypass=True),)
     (found,) = config.services["app"]
-    assert {port.replay_cache for port in found.ports} == {expected}
+    assert {port.http_options.replay_cache for port in found.ports} == {expected}
     assert config.warnings == ()
+
+
+def test_options_of_both_ports(read: Read) -> None:
+    """`http_options` go to both ports of `[http_service]`, `tls_options` to one."""
+    text = """
+    [http_service]
+    internal_port = 8080
+    tls_options = { versions = ["TLSv1.3"], default_self_signed = true }
+    [http_service.http_options]
+    h2_backend = true
+    compress = false
+    idle_timeout = 600
+    headers_read_timeout = 5
+    [http_service.http_options.response]
+    pristine = true
+    [http_service.http_options.response.headers]
+    Gone = false
+    One = "value"
+    Two = ["value1", "value2"]
+    """
+    (service,) = read(text).services["app"]
+    headers = (("gone", ()), ("one", ("value",)), ("two", ("value1", "value2")))
+    options = HttpOptions(True, False, 600, 5, True, headers)
+    assert service.ports == (
+        Port(80, 80, ("http",), http_options=options),
+        Port(
+            443,
+            443,
+            ("http", "tls"),
+            tls_versions=("TLSv1.3",),
+            default_self_signed=True,
+            http_options=options,
+        ),
+    )
 
 
 def test_service_keys_reach_the_service(read: Read) -> None:

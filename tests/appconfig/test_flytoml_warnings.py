@@ -21,21 +21,6 @@ IGNORED = "is not honoured on the local network"
 
 # (with a warning, without one, what the warning says)
 WARNINGS: dict[str, tuple[str, str, str]] = {
-    "idle timeout": (
-        HTTP + "http_options = { idle_timeout = 600 }",
-        HTTP + "http_options = {}",
-        f"fly.toml: [http_service] http_options.idle_timeout {IGNORED}",
-    ),
-    "pristine responses": (
-        HTTP + "http_options = { response = { pristine = true } }",
-        HTTP + "http_options = { response = { pristine = false } }",
-        f"[http_service] http_options.response.pristine {IGNORED}",
-    ),
-    "TLS versions": (
-        HTTP + 'tls_options = { versions = ["TLSv1.3"] }',
-        HTTP + 'tls_options = { versions = ["TLSv1.2", "TLSv1.3"] }',
-        f"[http_service] tls_options.versions {IGNORED}",
-    ),
     "statics": (
         '[[statics]]\nguest_path = "/a"\nurl_prefix = "/a"',
         "statics = []",
@@ -52,13 +37,8 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
     ),
     "suspend": (
         HTTP + 'auto_stop_machines = "suspend"',
-        HTTP + 'auto_stop_machines = "off"',
-        "auto_stop_machines is not honoured: the local network stops no Machine by itself",
-    ),
-    "stop": (
-        HTTP + "auto_stop_machines = true",
-        HTTP + "auto_stop_machines = false",
-        "auto_stop_machines is not honoured: the local network stops no Machine by itself",
+        HTTP + 'auto_stop_machines = "stop"',
+        "auto_stop_machines = suspend stops the Machine",
     ),
     "hard limit under the default soft one": (
         HTTP + "concurrency = { hard_limit = 10 }",
@@ -94,11 +74,6 @@ GAPS: dict[str, tuple[str, str, str]] = {
         "[mounts]: the local network has no volumes",
     ),
     "several volumes": ('[[mounts]]\nsource = "d"', "", "[[mounts]]: the local network has no volumes"),
-    "HTTP/2 to the app": (
-        HTTP + "http_options = { h2_backend = true }",
-        HTTP + "http_options = { h2_backend = false }",
-        "http_options.h2_backend: the local network speaks only HTTP/1.1 to an app",
-    ),
     "buildpacks": ('[build]\nbuilder = "x"', "[build]", "builds no images"),
     "files": ('[[files]]\nguest_path = "/a"\nlocal_path = "a"', "", "COPY them in the Dockerfile"),
     "containers": ('machine_config = "m.json"', "", "one container in a Machine"),

@@ -23,7 +23,7 @@ ADDRESSES = {
 def test_reference_app_loads(name: str) -> None:
     config = load(ROOT / "fly" / f"{name}.toml", context=ROOT)
     assert config.app == name.replace("_", "-")
-    assert {_subject(warning) for warning in config.warnings} <= {"RUN", "auto_stop_machines"}
+    assert {_subject(warning) for warning in config.warnings} <= {"RUN"}
     assert check_ips(config, ADDRESSES[name]) == ()
     assert (str(ROOT / "services" / name), "/app") in config.image.copies
     assert config.image.command == ("python", "server.py")

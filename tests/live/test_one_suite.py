@@ -32,7 +32,7 @@ def _texts(path: Path) -> Iterator[tuple[int, str]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_no_test_names_what_the_environment_names(path: Path) -> None:
-    named = [(line, text) for line, text in _texts(path) if NAMES & set(re.findall(r"[a-z0-9-]+", text))]
+    named = [(line, text) for line, text in _texts(path) if NAMES & set(re.findall(r"[a-z0-9_-]+", text))]
     assert named == [], "use the fixtures `environment`, `inside`, `stand` and `scratch`"
 
 

@@ -14,6 +14,7 @@ from flyroutes.platform.headers import (
     SET_BY_FLY,
     Hop,
     end_to_end,
+    http2_request_headers,
     new_request_id,
     request_headers,
     response_headers,
@@ -119,6 +120,22 @@ def test_request_ids_sort_by_time() -> None:
     assert ids == sorted(ids)
     assert {len(each) for each in ids} == {30}
     assert ids[-1].startswith(b"7ZZZZZZZZZ")
+
+
+def test_request_in_http2() -> None:
+    """The pseudo-headers come first, and nothing that HTTP/2 forbids follows (RFC 9113 section 8.2.2)."""
+    sent = [HOST, (b"x-a", b"1"), (b"transfer-encoding", b"chunked"), (b"connection", b"upgrade")]
+    sent += [(b"upgrade", b"websocket"), (b"x-forwarded-proto", b"https")]
+    got = http2_request_headers(b"POST", b"/a?b", sent, trailers=False)
+    assert got == [
+        (b":method", b"POST"),
+        (b":scheme", b"https"),
+        (b":authority", HOST[1]),
+        (b":path", b"/a?b"),
+        (b"x-a", b"1"),
+        (b"x-forwarded-proto", b"https"),
+    ]
+    assert http2_request_headers(b"GET", b"/", [HOST], trailers=True)[-1] == (b"te", b"trailers")
 
 
 # What h11 lets through as a request's headers.

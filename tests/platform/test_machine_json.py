@@ -18,6 +18,7 @@ from flyroutes.platform.model import (
     CheckStatus,
     Concurrency,
     Event,
+    HttpOptions,
     Image,
     Machine,
     MachineConfig,
@@ -31,6 +32,15 @@ from flyroutes.platform.wire import app_to_json, config_from_json, config_to_jso
 
 IMAGE = Image("registry.example/team/web:v2", ("python", "web.py"))
 IMAGES = {IMAGE.ref: IMAGE}
+OPTIONS = HttpOptions(
+    h2_backend=True,
+    compress=False,
+    idle_timeout=600,
+    headers_read_timeout=5,
+    pristine=True,
+    response_headers=(("x-one", ("1",)), ("x-two", ("1", "2")), ("x-none", ())),
+    replay_cache=(ReplayCacheRule("/", 300, "cookie", "session_id", allow_bypass=True),),
+)
 FULL = MachineConfig(
     image=IMAGE,
     command=("python", "other.py"),
@@ -40,14 +50,9 @@ FULL = MachineConfig(
             protocol="tcp",
             internal_port=8080,
             ports=(
-                Port(
-                    80,
-                    80,
-                    ("http",),
-                    force_https=True,
-                    replay_cache=(ReplayCacheRule("/", 300, "cookie", "session_id", allow_bypass=True),),
-                ),
-                Port(443, 443, ("tls", "http"), alpn=("http/1.1",)),
+                Port(80, 80, ("http",), force_https=True),
+                Port(443, 443, ("tls", "http"), alpn=("http/1.1",), tls_versions=("TLSv1.3",)),
+                Port(8443, 8443, ("tls", "http"), default_self_signed=True, http_options=OPTIONS),
                 Port(7000, 7100, ("proxy_proto",), proxy_proto_version="v2"),
             ),
             autostop="stop",
@@ -90,23 +95,11 @@ def test_config_has_flys_names_and_units() -> None:
     assert shown["guest"] == {"cpu_kind": "shared", "cpus": 1, "memory_mb": 512}
     assert shown["stop_config"] == {"signal": "SIGTERM", "timeout": "90s"}
     assert shown["dns"] == {"skip_registration": True}
-    assert service["ports"][0] == {
-        "port": 80,
-        "handlers": ["http"],
-        "force_https": True,
-        "http_options": {
-            "replay_cache": [
-                {
-                    "path_prefix": "/",
-                    "ttl_seconds": 300,
-                    "type": "cookie",
-                    "name": "session_id",
-                    "allow_bypass": True,
-                }
-            ]
-        },
-    }
-    assert (service["autostop"], service["ports"][2]["start_port"]) == (True, 7000)
+    assert service["ports"][0] == {"port": 80, "handlers": ["http"], "force_https": True}
+    assert (service["autostop"], service["ports"][3]["start_port"]) == (True, 7000)
+    (rule,) = service["ports"][2]["http_options"]["replay_cache"]
+    assert (rule["path_prefix"], rule["ttl_seconds"], rule["type"]) == ("/", 300, "cookie")
+    assert (rule["name"], rule["allow_bypass"]) == ("session_id", True)
     assert service["checks"][0]["grace_period"] == "0.25s"
     assert service["checks"][1]["headers"][1] == {"name": "X-A", "values": ["2"]}
     assert shown["services"][1]["autostop"] == "suspend"
@@ -167,8 +160,8 @@ GAPS: dict[str, dict[str, Any]] = {
         "checks": {"a": {"type": "http", "port": 1, "tls_skip_verify": True}}
     },
     "config.checks.a.kind": {"checks": {"a": {"type": "tcp", "port": 1, "kind": "readiness"}}},
-    "config.services[0].ports[0].http_options": port(http_options={"h2_backend": True}),
-    "config.services[0].ports[0].tls_options.versions": port(tls_options={"versions": ["TLSv1.2"]}),
+    "config.services[0].ports[0].http_options.h3_backend": port(http_options={"h3_backend": True}),
+    "config.services[0].ports[0].tls_options.ciphers": port(tls_options={"ciphers": ["x"]}),
     "config.image: 'nobody/knows' is unknown": {"image": "nobody/knows"},
     "config.servces": {"servces": [{}]},
 }
@@ -199,6 +192,18 @@ WRONG: dict[str, Any] = {
     "config.services[0].ports[0].port: expected": port(port=65536),
     "config.services[0].ports[0]: expected port, or": port(port=None, start_port=9, end_port=8),
     "config.services[0].ports[0].handlers[0]: expected one of": port(handlers=["tcp"]),
+    "config.services[0].ports[0].http_options.idle_timeout: expected": port(
+        http_options={"idle_timeout": "60s"}
+    ),
+    "config.services[0].ports[0].http_options.response.headers.X: expected a text": port(
+        http_options={"response": {"headers": {"X": True}}}
+    ),
+    "config.services[0].ports[0].http_options.response.headers: expected header names": port(
+        http_options={"response": {"headers": {"Content-Length": "5"}}}
+    ),
+    "config.services[0].ports[0].tls_options.versions[0]: expected": port(
+        tls_options={"versions": ["TLSv1.1"]}
+    ),
     "config.checks.a.port: expected a port": {"checks": {"a": {"type": "tcp"}}},
     "config.checks.a.type: expected one of": {"checks": {"a": {"port": 1, "type": "udp"}}},
 }

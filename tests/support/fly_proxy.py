@@ -87,7 +87,8 @@ class World:
 
     def machine(self, internal_port: int = 0, id: str = "m1", **changes: Any) -> Machine:
         """A started Machine with one service, of `web` unless `app` is among the `changes`."""
-        names = ("handlers", "force_https", "alpn", "proxy_proto_version", "replay_cache")
+        names = ("handlers", "force_https", "alpn", "proxy_proto_version", "http_options", "tls_versions")
+        names += ("default_self_signed",)
         port = Port(self.port, self.port, **{"handlers": ("http",), **_take(changes, *names)})
         service = Service(
             "tcp", internal_port, (port,), **_take(changes, "concurrency", "checks", "autostart")

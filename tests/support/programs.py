@@ -97,3 +97,43 @@ def service(
 
 SLEEP = "import time\nwhile True: time.sleep(3600)"
 """A program that does nothing."""
+
+_SHOW = """
+import http.server, json, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        time.sleep(float(self.path.partition("sleep=")[2] or 0))
+        seen = [[name.lower(), value] for name, value in self.headers.items()]
+        body = json.dumps({"seen": seen, "filler": "x" * 20000}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("X-App", "1")
+        if "plain" in self.path:
+            self.send_header("Content-Encoding", "none")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+"""
+_FIRST_BYTES = """
+import socket
+server = socket.create_server(("0.0.0.0", 8080))
+while True:
+    client, _ = server.accept()
+    with client:
+        client.sendall(client.recv(1000).hex().encode())
+"""
+
+
+def show_request() -> str:
+    """An HTTP server on 0.0.0.0:8080 that answers the request's headers in long JSON.
+
+    `plain` in the path: it says `Content-Encoding: none`. `sleep=S`: it takes S seconds.
+    """
+    return _SHOW
+
+
+def first_bytes() -> str:
+    """A TCP server on 0.0.0.0:8080 that answers the first bytes of each connection in hex."""
+    return _FIRST_BYTES

@@ -6,7 +6,7 @@ import errno
 import os
 import select
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import h11
 import trio
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from flyroutes.platform.routing import Candidate
+
+Kind = Literal["http/1.1", "h2"]
+"""What is spoken to an app whose port has the `http` handler."""
+_Place = tuple[str, int, str, Kind]
 
 CHUNK = 65536
 CONNECT_TIMEOUT = 5.0
@@ -27,6 +31,7 @@ class AppConnection:
     """One TCP connection to a Machine's service. `used` tells whether a request was sent on it before."""
 
     __slots__ = ("candidate", "http", "idle_since", "poolable", "stream", "used")
+    kind: ClassVar[Kind] = "http/1.1"
 
     def __init__(self, stream: trio.SocketStream, candidate: Candidate, poolable: bool) -> None:
         self.stream = stream
@@ -64,15 +69,15 @@ class Pool:
     """Idle connections by Machine and service, newest first."""
 
     def __init__(self) -> None:
-        self._idle: dict[tuple[str, int, str], list[AppConnection]] = {}
+        self._idle: dict[_Place, list[AppConnection]] = {}
 
     def put(self, connection: AppConnection) -> None:
         """Keep a connection that is `idle()`."""
-        self._idle.setdefault(_place(connection.candidate), []).append(connection)
+        self._idle.setdefault(_place(connection.candidate, connection.kind), []).append(connection)
 
-    def take(self, candidate: Candidate) -> AppConnection | None:
+    def take(self, candidate: Candidate, kind: Kind) -> AppConnection | None:
         """A connection fit for one more request, or None."""
-        waiting = self._idle.get(_place(candidate), [])
+        waiting = self._idle.get(_place(candidate, kind), [])
         while waiting:
             connection = waiting.pop()
             if connection.idle_since + IDLE_SECONDS > trio.current_time() and connection.is_quiet():
@@ -96,7 +101,7 @@ class Pool:
         self._idle.clear()
 
 
-async def dial(candidate: Candidate, poolable: bool) -> AppConnection:
+async def dial(candidate: Candidate) -> trio.SocketStream:
     """Connect to the Machine's private IPv4 at `internal_port`; OSError, which includes TimeoutError."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -108,7 +113,7 @@ async def dial(candidate: Candidate, poolable: bool) -> AppConnection:
     except BaseException:
         sock.close()
         raise
-    return AppConnection(trio.SocketStream(trio.socket.from_stdlib_socket(sock)), candidate, poolable)
+    return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 
 
 async def _connected(sock: socket.socket) -> int:
@@ -119,8 +124,8 @@ async def _connected(sock: socket.socket) -> int:
     return errno.ETIMEDOUT
 
 
-def _place(candidate: Candidate) -> tuple[str, int, str]:
-    return (*candidate.key, candidate.machine.ipv4)
+def _place(candidate: Candidate, kind: Kind) -> _Place:
+    return (*candidate.key, candidate.machine.ipv4, kind)
 
 
 def _close(connections: Iterable[AppConnection]) -> None:

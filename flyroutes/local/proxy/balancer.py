@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.local.proxy.appside import Pool, dial
+from flyroutes.local.proxy.appside import AppConnection, Kind, Pool, dial
+from flyroutes.local.proxy.appside_http2 import Http2AppConnection
 from flyroutes.local.proxy.failure import Failure, connect_failure
 from flyroutes.platform.balancing import Forward, Refuse, Start, Wait, started_at
 from flyroutes.platform.placement import ANYWHERE, Placement, choose_placed
@@ -18,12 +19,12 @@ from flyroutes.platform.placement import ANYWHERE, Placement, choose_placed
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flyroutes.local.proxy.appside import AppConnection
     from flyroutes.platform.model import Machine
     from flyroutes.platform.routing import Candidate, Route
 
     FindRoute = Callable[[], Route | None]
 
+_CONNECTIONS: dict[Kind, type[AppConnection]] = {"http/1.1": AppConnection, "h2": Http2AppConnection}
 BOOT_SECONDS = 5.0
 """A Machine started no longer ago than this may still be on its way to `listen` (how long is assumed)."""
 BOOT_RETRY = 0.025
@@ -42,6 +43,8 @@ class Balancer:
         self, start_machine: Callable[[str], Awaitable[None]], log: Callable[..., None], region: str
     ) -> None:
         self.loads: Counter[tuple[str, int]] = Counter()
+        self.active: set[str] = set()
+        """Machines that were given something since autostop last looked."""
         self.region = region
         self._log = log
         self._start_machine = start_machine
@@ -68,7 +71,13 @@ class Balancer:
         for queue in self._queues.values():
             queue.unpark_all()
 
-    async def connect(self, find: FindRoute, pooled: bool, placement: Placement = ANYWHERE) -> AppConnection:
+    async def connect(
+        self,
+        find: FindRoute,
+        pooled: bool,
+        kind: Kind = "http/1.1",
+        placement: Placement = ANYWHERE,
+    ) -> AppConnection:
         """An open connection to a Machine of the route, counted as load until `release`; or Failure.
 
         A refusal sends the request to another Machine, and is tried again while the refusing one boots.
@@ -85,7 +94,7 @@ class Balancer:
                 failed.clear()
                 continue
             try:
-                return await self._open(candidate, pooled)
+                return await self._open(candidate, pooled, kind)
             except OSError as error:
                 target = f"Machine {candidate.machine.id} on port {candidate.service.internal_port}"
                 failed[candidate.machine.id] = connect_failure(error, target)
@@ -101,12 +110,15 @@ class Balancer:
             if app == connection.candidate.machine.app:
                 queue.unpark()
 
-    async def _open(self, candidate: Candidate, pooled: bool) -> AppConnection:
+    async def _open(self, candidate: Candidate, pooled: bool, kind: Kind) -> AppConnection:
         # With `requests` Fly reuses connections, with `connections` it opens one per request.
         pooled = pooled and candidate.service.concurrency.type == "requests"
         self.loads[candidate.key] += 1
+        self.active.add(candidate.machine.id)
         try:
-            return (self._pool.take(candidate) if pooled else None) or await dial(candidate, pooled)
+            if pooled and (waiting := self._pool.take(candidate, kind)):
+                return waiting
+            return _CONNECTIONS[kind](await dial(candidate), candidate, pooled)
         except BaseException:
             self._discharge(candidate)
             raise

@@ -33,8 +33,10 @@ class Client(Protocol):
     """The client's side of one request. `start`, `data` and `end` only queue; `flush` sends."""
 
     request: Request
-    started: bool
-    """Whether any of the final response was queued."""
+
+    @property
+    def started(self) -> bool:
+        """Whether any of the final response was queued."""
 
     async def proceed(self) -> None:
         """Answer `expect: 100-continue`, if the client waits for that before it sends the body."""
@@ -57,8 +59,8 @@ class Client(Protocol):
     def data(self, chunk: bytes) -> None:
         """Queue a piece of its body."""
 
-    def end(self) -> None:
-        """Queue its end."""
+    def end(self, trailers: Headers | None = None) -> None:
+        """Queue its end. Trailers reach HTTP/2 clients alone (assumed)."""
 
     async def flush(self) -> None:
         """Send what is queued; ClientGone."""

@@ -14,6 +14,7 @@ import trio
 
 from flyroutes.local.proxy.concurrency import alongside
 from flyroutes.local.proxy.failure import ClientGone, Failure
+from flyroutes.platform.headers import end_to_end
 from flyroutes.platform.replay import asks_for_replay
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ class ReplayAnswer:
 
     headers: Headers
     body: bytes
+
+
+def add_to_replay(body: bytearray, data: bytes) -> None:
+    """One more piece of a `ReplayAnswer`'s body; Failure when it is too long."""
+    body += data
+    if len(body) > MAX_REPLAY_BODY:
+        raise Failure(502, "PA03", f"a replay's body has more than {MAX_REPLAY_BODY} bytes")
 
 
 class Exchange:
@@ -151,7 +159,7 @@ class Exchange:
                     await self._receive()
         except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
             raise Failure(502, "PU02", f"the app broke off its answer: {error}") from error
-        self._client.end()
+        self._client.end(end_to_end(event.headers))
         await self._client.flush()
 
     async def _replay(self, headers: Headers) -> ReplayAnswer:
@@ -161,13 +169,11 @@ class Exchange:
         try:
             while not isinstance(event := self._app.http.next_event(), h11.EndOfMessage):
                 if isinstance(event, h11.Data):
-                    body += event.data
+                    add_to_replay(body, event.data)
                 elif told:
                     break
                 else:
                     await self._receive()
-                if len(body) > MAX_REPLAY_BODY:
-                    raise Failure(502, "PA03", f"a replay's body has more than {MAX_REPLAY_BODY} bytes")
         except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
             raise Failure(502, "PU02", f"the app broke off its replay: {error}") from error
         return ReplayAnswer(headers, b"" if told else bytes(body))

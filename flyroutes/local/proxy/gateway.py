@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING
 import h11
 import trio
 
-from flyroutes.local.proxy.exchange import Exchange, ReplayAnswer
+from flyroutes.local.proxy.compress import compressing
+from flyroutes.local.proxy.exchange import ReplayAnswer
+from flyroutes.local.proxy.exchange_http2 import exchange_on
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.http1 import Http1Client
 from flyroutes.local.proxy.http2 import Http2Connection
+from flyroutes.local.proxy.idle import limited
 from flyroutes.local.proxy.inbound import Inbound, send_preface
 from flyroutes.local.proxy.replayer import Replayer
 from flyroutes.local.proxy.replaying import Trip
 from flyroutes.local.proxy.tcp import relay
-from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers, response_headers
+from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers
+from flyroutes.platform.model import HttpOptions
+from flyroutes.platform.responses import final_headers
 from flyroutes.platform.routing import Route, find_service, redirect
 
 if TYPE_CHECKING:
@@ -28,10 +33,11 @@ if TYPE_CHECKING:
     from flyroutes.local.proxy.appside import AppConnection
     from flyroutes.local.proxy.balancer import Balancer
     from flyroutes.local.proxy.client import Client, Request
-    from flyroutes.local.proxy.exchange import Rewrite
     from flyroutes.local.proxy.http2_stream import Http2Stream
     from flyroutes.platform.headers import Headers
     from flyroutes.platform.model import Platform
+
+    Final = Callable[..., Headers]
 
 
 ROUTES_KEPT = 1000
@@ -71,8 +77,9 @@ class Gateway:
 
     async def serve_http1(self, inbound: Inbound) -> None:
         """Serve requests one after the other until either side has had enough."""
+        route = self.find(inbound)  # None on a shared address: its app is known only after the headers
         with trio.CancelScope() as scope:
-            client = Http1Client(inbound.stream, scope)
+            client = Http1Client(inbound.stream, scope, route.port.http_options if route else None)
             hop = self.hop(inbound, "1.1")
             try:
                 while await self._serve_next(inbound, client, hop) and client.reuse():
@@ -125,24 +132,31 @@ class Gateway:
         if route is None or "http" not in route.port.handlers:  # That it is a 404: assumed.
             raise Failure(404, "", f"no app serves {request.host or 'this host'} on port {inbound.port}")
         host = request.host or f"{route.app.name}.fly.dev"  # HTTP/1.0 does without; HTTP/1.1 cannot.
+        rewrite = partial(final_headers, version=hop.version, request_id=request_id)
         location = redirect(route.port, inbound.secure, host, request.target.decode("latin-1"))
         if location:
-            moved = response_headers([(b"location", location.encode("latin-1"))], hop.version, request_id)
-            return await _respond(client, 301, moved)
+            moved = [(b"location", location.encode("latin-1"))]
+            return await _respond(client, 301, rewrite(moved, route.port.http_options))
         dress = partial(_dressed, hop=hop, request_id=request_id, host=host.encode("latin-1"))
-        rewrite = partial(response_headers, version=hop.version, request_id=request_id)
         trip = Trip(self._replayer, client, find, route, inbound.port, dress)
         while not await self._attempt(inbound, client, trip, rewrite):
             pass
 
-    async def _attempt(self, inbound: Inbound, client: Client, trip: Trip, rewrite: Rewrite) -> bool:
-        """False when the request goes on to another Machine, or once more to one that seemed dead."""
+    async def _attempt(self, inbound: Inbound, client: Client, trip: Trip, final: Final) -> bool:
+        """False when the request goes on to another Machine, or once more to one that seemed dead.
+
+        The options are those of the service that answers, whoever was asked first (assumed).
+        """
         app = await trip.connect()
+        options = trip.options
+        rewrite = partial(final, options=options)
         try:
             await send_preface(app, trip.find(), inbound)
-            outcome = await Exchange(app, client, rewrite, trip.body).run(trip.headers(app))
+            exchange = exchange_on(app, compressing(client, options), rewrite, trip.body)
+            outcome = await limited(app, options.idle_timeout, partial(exchange.run, trip.headers(app)))
             if isinstance(outcome, h11.InformationalResponse) and isinstance(client, Http1Client):
-                await _relay_websocket(client, app, rewrite(outcome.headers))
+                websocket = partial(_relay_websocket, client, app, rewrite(outcome.headers))
+                await limited(app, options.idle_timeout, websocket)
         except Failure:
             if client.started or not trip.retry(app):
                 raise
@@ -164,8 +178,11 @@ class Gateway:
             await client.abort()
             raise ClientGone(failure.reason)
         body = f"{failure.status}: {failure.reason}\n".encode()
-        headers = [(b"content-type", b"text/plain; charset=utf-8")]
-        await _respond(client, failure.status, response_headers(headers, hop.version, request_id), body)
+        options = route.port.http_options if route else HttpOptions()
+        headers = final_headers(
+            [(b"content-type", b"text/plain; charset=utf-8")], options, hop.version, request_id
+        )
+        await _respond(client, failure.status, headers, body)
 
     def _new_id(self) -> bytes:
         return new_request_id(int(time.time() * 1000), self._random, self._region)

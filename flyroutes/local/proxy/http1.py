@@ -13,6 +13,7 @@ import trio
 from flyroutes.local.proxy.appside import CHUNK, MAX_HEAD
 from flyroutes.local.proxy.client import Request
 from flyroutes.local.proxy.failure import ClientGone, Failure
+from flyroutes.platform.model import HttpOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from flyroutes.platform.headers import Headers
 
 HEAD_TIMEOUT = 30.0
-"""From the first byte of a request to the end of its headers (assumed)."""
+"""From the first byte of a request to the end of its headers, unless the port has its own (assumed)."""
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 4 << 20
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
@@ -31,8 +32,11 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 class Http1Client:
     """A connection on which one request follows another; each is served through the `Client` methods."""
 
-    def __init__(self, stream: Stream, head_scope: trio.CancelScope) -> None:
+    def __init__(
+        self, stream: Stream, head_scope: trio.CancelScope, options: HttpOptions | None = None
+    ) -> None:
         self.stream = stream
+        self._options = options or HttpOptions()
         self.http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         self.request = Request(b"", b"", [], "", False)
         self.started = False
@@ -44,10 +48,11 @@ class Http1Client:
         """Read the next head into `request`; False when the client is done. Failure (400, 431, ...)."""
         event = self._parse()
         if event is h11.NEED_DATA and self._served:
-            await self._receive()  # Between requests a client may idle: Fly documents no limit.
+            if not await self._idle():
+                return False
             event = self._parse()
         if event is h11.NEED_DATA:
-            self._scope.deadline = trio.current_time() + HEAD_TIMEOUT
+            self._scope.deadline = trio.current_time() + (self._options.headers_read_timeout or HEAD_TIMEOUT)
             event = await self._next_event()
             self._scope.deadline = float("inf")
         if not isinstance(event, h11.Request):
@@ -56,6 +61,16 @@ class Http1Client:
         if not self.request.has_body:
             self._parse()  # The end of the message, which h11 wants to be asked for.
         return True
+
+    async def _idle(self) -> bool:
+        """Between requests a client may idle, as long as the port's `idle_timeout`; False after it."""
+        if self._options.idle_timeout is None:
+            await self._receive()
+            return True
+        with trio.move_on_after(self._options.idle_timeout):
+            await self._receive()
+            return True
+        return False
 
     async def proceed(self) -> None:
         """See `Client`."""
@@ -104,7 +119,7 @@ class Http1Client:
         """See `Client`."""
         self._queue.append(self.http.send(h11.Data(chunk)) or b"")
 
-    def end(self) -> None:
+    def end(self, trailers: Headers | None = None) -> None:
         """See `Client`."""
         self._queue.append(self.http.send(h11.EndOfMessage()) or b"")
 
@@ -124,6 +139,7 @@ class Http1Client:
 
     async def switch(self, headers: Headers) -> bytes:
         """Answer 101; what the client has sent already of the protocol that follows."""
+        self.started = True
         self.inform(101, [*headers, (b"connection", b"upgrade"), (b"upgrade", b"websocket")])
         await self.flush()
         return self.http.trailing_data[0]

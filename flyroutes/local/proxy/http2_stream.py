@@ -34,6 +34,7 @@ class Http2Stream:
         self._arrived = trio.Event()
         self._out = bytearray()
         self._ending = False
+        self._trailers: Headers = []
 
     def feed(self, data: bytes, length: int) -> None:
         """A piece of the body came; `length` is what it took of the windows."""
@@ -97,9 +98,10 @@ class Http2Stream:
         """See `Client`."""
         self._out += chunk
 
-    def end(self) -> None:
+    def end(self, trailers: Headers | None = None) -> None:
         """See `Client`."""
         self._ending = True
+        self._trailers = trailers or []
         if not self._out:
             self._send(b"", end_stream=True)
 
@@ -130,6 +132,11 @@ class Http2Stream:
 
     def _send(self, chunk: bytes, end_stream: bool) -> None:
         try:
+            if end_stream and self._trailers:
+                if chunk:
+                    self._http.send_data(self.id, chunk)
+                self._http.send_headers(self.id, self._trailers, end_stream=True)
+                return
             self._http.send_data(self.id, chunk, end_stream=end_stream)
         except h2.exceptions.ProtocolError as error:
             raise ClientGone(str(error)) from error

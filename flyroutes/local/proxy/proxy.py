@@ -15,11 +15,11 @@ from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.gateway import Gateway
 from flyroutes.local.proxy.inbound import Inbound, send_preface
 from flyroutes.local.proxy.tcp import relay
-from flyroutes.local.proxy.tls import terminate
+from flyroutes.local.proxy.tls import Offer, agree_on_tls, terminate
 from flyroutes.platform.routing import app_named, find_app, is_shared, listeners
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from flyroutes.local.authority import Authority
     from flyroutes.platform.model import Platform
@@ -76,7 +76,17 @@ class Proxy:
 
     def load(self, machine_id: str) -> int:
         """How many connections or requests the Machine is handling now."""
-        return sum(load for (machine, _), load in self._balancer.loads.items() if machine == machine_id)
+        return sum(load for (machine, _), load in self.loads.items() if machine == machine_id)
+
+    @property
+    def loads(self) -> Mapping[tuple[str, int], int]:
+        """The same for every Machine's service, by Machine ID and `internal_port`."""
+        return self._balancer.loads
+
+    def take_traffic(self) -> set[str]:
+        """The Machines that were given a connection or request since the last call."""
+        taken, self._balancer.active = self._balancer.active, set()
+        return taken
 
     async def serve_published(self, stream: trio.SocketStream, app_name: str) -> None:
         """Serve a connection from the host's loopback as if it had come to the app's port 443 over TLS."""
@@ -129,11 +139,11 @@ class Proxy:
     async def _serve(self, inbound: Inbound) -> None:
         handlers = self._handlers(inbound)
         protocol = None
-        if "tls" in handlers and not inbound.secure:
+        if "pg_tls" in handlers and isinstance(inbound.stream, trio.SocketStream):
+            await agree_on_tls(inbound.stream)
+        if {"tls", "pg_tls"} & set(handlers) and not inbound.secure:
             inbound, protocol = await self._terminate(inbound)
             handlers = self._handlers(inbound)
-        if "pg_tls" in handlers:
-            raise Failure(0, "", "the local network does not emulate the pg_tls handler")
         if "http" not in handlers:
             await self._relay(inbound)
         elif protocol == "h2":
@@ -152,21 +162,23 @@ class Proxy:
 
     async def _terminate(self, inbound: Inbound) -> tuple[Inbound, str | None]:
         assert isinstance(inbound.stream, trio.SocketStream)
-        stream, name = await terminate(inbound.stream, self._authority, partial(self._alpn, inbound))
+        stream, name = await terminate(inbound.stream, self._authority, partial(self._offer, inbound))
         protocol = stream.selected_alpn_protocol()
         return replace(inbound, stream=stream, secure=True, name=name), protocol
 
-    def _alpn(self, inbound: Inbound, name: str) -> tuple[str, ...] | None:
-        """What to agree on for `name`; None unless it is the `.fly.dev` name of the app that was dialled.
+    def _offer(self, inbound: Inbound, name: str) -> Offer | None:
+        """What to agree on for `name`: a certificate is for the `.fly.dev` name of the app that was dialled.
 
-        So a Flycast client, which asks for `.flycast` or for no name, gets no certificate.
+        So a Flycast client, which asks for `.flycast` or for no name, gets None, unless the port has
+        `default_self_signed`.
         """
         platform = self._snapshot()
         app = app_named(platform, name)
-        if app is None or app is not find_app(platform, inbound.address, name, inbound.source[0]):
-            return None
+        certified = app is not None and app is find_app(platform, inbound.address, name, inbound.source[0])
         route = self._gateway.find(replace(inbound, name=name))
-        return route.port.alpn if route else None
+        if route is None or not (certified or route.port.default_self_signed):
+            return None
+        return Offer(route.port.alpn, route.port.tls_versions, self_signed=not certified)
 
     async def _relay(self, inbound: Inbound) -> None:
         """No `http` handler: bytes to one Machine for as long as the connection lives."""

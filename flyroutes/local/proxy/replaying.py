@@ -18,13 +18,13 @@ from flyroutes.platform.replay_reader import InvalidReplay, read_replay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flyroutes.local.proxy.appside import AppConnection
+    from flyroutes.local.proxy.appside import AppConnection, Kind
     from flyroutes.local.proxy.balancer import FindRoute
     from flyroutes.local.proxy.client import Client, Request
     from flyroutes.local.proxy.exchange import ReplayAnswer
     from flyroutes.local.proxy.replayer import Replayer
     from flyroutes.platform.headers import Headers
-    from flyroutes.platform.model import Machine
+    from flyroutes.platform.model import Machine, Port
     from flyroutes.platform.routing import Route
 
 
@@ -57,7 +57,10 @@ class Leg:
 
 
 class Trip:
-    """One request of a client: `connect`, then an exchange, and after a replay `follow` and so on."""
+    """One request of a client: `connect`, then an exchange, and after a replay `follow` and so on.
+
+    `options` are those of the service that is connected to; `body` is the request's, if it has one.
+    """
 
     __slots__ = (
         "_client",
@@ -71,6 +74,7 @@ class Trip:
         "_replays",
         "_status",
         "body",
+        "options",
     )
 
     def __init__(
@@ -92,10 +96,11 @@ class Trip:
         self._fresh = False
         self._replays = 0
         self._status: Status = "miss"
+        self.options = entry.port.http_options
         self.body = KeptBody(client) if request.has_body else None
         wish = asked_by_client(request.headers)
         self._first = self._leg = Leg(entry.app.name, find, wish, request, dress(request))
-        if entry.port.replay_cache or len(replayer.cache):
+        if entry.port.http_options.replay_cache or len(replayer.cache):
             self._recall()
 
     def find(self) -> Route | None:
@@ -115,8 +120,7 @@ class Trip:
         """A connection to the Machine that is to serve it, or else to the one to fall back to; Failure."""
         leg = self._leg
         if leg is self._first:
-            pooled = not self._fresh and "proxy_proto" not in self._entry.port.handlers
-            return await self._replayer.balancer.connect(leg.find, pooled, leg.placement)
+            return await self._dial(self._entry.port)
         back, began = leg.back, trio.current_time()
         try:
             return await self._reach()
@@ -177,14 +181,19 @@ class Trip:
 
     async def _reach(self) -> AppConnection:
         leg = self._leg
-        route = leg.find()
-        pooled = not self._fresh and route is not None and "proxy_proto" not in route.port.handlers
-        timeout, connect = leg.replay.timeout, self._replayer.balancer.connect
+        route, timeout = leg.find(), leg.replay.timeout
+        port = route.port if route else self._entry.port
         if timeout is None:
-            return await connect(leg.find, pooled, leg.placement)
+            return await self._dial(port)
         with trio.move_on_after(timeout):
-            return await connect(leg.find, pooled, leg.placement)
+            return await self._dial(port)
         raise ReplayTimeout(503, "PR03", f"no Machine of {leg.app!r} was reached within {timeout:g} s")
+
+    async def _dial(self, port: Port) -> AppConnection:
+        leg, self.options = self._leg, port.http_options
+        pooled = not self._fresh and "proxy_proto" not in port.handlers
+        kind: Kind = "h2" if self.options.h2_backend else "http/1.1"
+        return await self._replayer.balancer.connect(leg.find, pooled, kind, leg.placement)
 
     def _turn_back(self, back: Leg, failure: Failure, seconds: float) -> None:
         """A stale cached replay is dropped, and the app itself decides (assumed); a sender is told."""
@@ -204,7 +213,8 @@ class Trip:
     def _asked(self) -> Asked:
         """The client's own request, as the cache sees it."""
         request, app = self._first.request, self._entry.app.name
-        return asked(app, request.host or app, request.target, request.headers, self._entry.port.replay_cache)
+        rules = self._entry.port.http_options.replay_cache
+        return asked(app, request.host or app, request.target, request.headers, rules)
 
     def _recall(self) -> None:
         first = self._first

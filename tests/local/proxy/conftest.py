@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +13,13 @@ from fly_proxy import ADDRESS, World, free_port
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+SECONDS = float(os.environ.get("FLYROUTES_TEST_SECONDS", "30"))
+
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     """A proxy that runs, for an app `web` at `world.address`:`world.port`."""
-    with trio.fail_after(8):
+    with trio.fail_after(SECONDS):
         async with trio.open_nursery() as nursery:
             world = World(nursery, port=free_port(ADDRESS))
             await nursery.start(world.proxy.run)

@@ -232,13 +232,40 @@ async def test_expect_is_answered(world: World) -> None:
         assert b'"length": 2' in (await http.until(h2.events.DataReceived)).data
 
 
-async def test_connect_is_refused(world: World) -> None:
+CONNECT = {
+    "a tunnel": [(":method", "CONNECT"), (":authority", "x:1")],
+    "a WebSocket (RFC 8441), which is not offered": [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":authority", "web.fly.dev"),
+        (":path", "/chat"),
+    ],
+}
+
+
+@pytest.mark.parametrize("headers", CONNECT.values(), ids=CONNECT)
+async def test_connect_is_refused(world: World, headers: list[tuple[str, str]]) -> None:
     await world.publish(whoami, **HTTPS)
     async with bare(world) as http:
-        http.http.send_headers(1, [(":method", "CONNECT"), (":authority", "x:1")], end_stream=True)
+        http.http.send_headers(1, headers, end_stream=True)
         await http.flush()
         event = await http.until(h2.events.ResponseReceived)
-    assert (":status", "405") in event.headers
+        assert (":status", "405") in event.headers
+        settings = http.http.remote_settings
+        assert not settings.enable_connect_protocol
+        await http.request(3)
+        assert (":status", "200") in (await http.until(h2.events.ResponseReceived, 3)).headers
+
+
+async def test_trailers_of_an_app_reach_the_client(world: World) -> None:
+    """Hop-by-hop fields in them do not."""
+    chunks = b"transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nx-sum: 7\r\nconnection: x\r\n\r\n"
+    await world.publish(canned(b"HTTP/1.1 200 OK\r\n" + chunks), **HTTPS)
+    async with bare(world) as http:
+        await http.request(1)
+        event = await http.until(h2.events.TrailersReceived)
+    assert event.headers == [("x-sum", "7")]
 
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fly_proxy import Scripted, free_port, replay, replay_json
-from flyroutes.platform.model import ReplayCacheRule
+from flyroutes.platform.model import HttpOptions, ReplayCacheRule
 
 if TYPE_CHECKING:
     from fly_proxy import Seen, World
@@ -149,10 +149,11 @@ async def test_the_client_s_path_counts_and_not_a_transformed_one(world: World) 
 
 COOKIE = ReplayCacheRule("/", 300, "cookie", "session_id")
 HEADER = ReplayCacheRule("/api", 600, "header", "Authorization", allow_bypass=True)
+STICKY = HttpOptions(replay_cache=(COOKIE,))
 
 
 async def test_session_cache_by_cookie(world: World) -> None:
-    pair = await Pair(world, replay("app=target"), replay_cache=(COOKIE,)).up()
+    pair = await Pair(world, replay("app=target"), http_options=STICKY).up()
     seven, eight = "cookie: a=b; session_id=7", "cookie: session_id=8"
     assert [await pair.status(each) for each in (seven, seven, eight)] == ["miss", "hit", "miss"]
     assert [await pair.status(), await pair.status()] == ["miss", "miss"]
@@ -161,7 +162,9 @@ async def test_session_cache_by_cookie(world: World) -> None:
 
 
 async def test_session_cache_by_header_on_the_longest_path(world: World) -> None:
-    pair = await Pair(world, replay("app=target"), replay_cache=(COOKIE, HEADER)).up()
+    pair = await Pair(
+        world, replay("app=target"), http_options=HttpOptions(replay_cache=(COOKIE, HEADER))
+    ).up()
     mine, cookie = "authorization: mine", "cookie: session_id=7"
     assert [await pair.status(mine, cookie, target="/api/1") for _ in range(2)] == ["miss", "hit"]
     assert await pair.status(cookie, target="/") == "miss"
@@ -171,13 +174,13 @@ async def test_session_cache_by_header_on_the_longest_path(world: World) -> None
 
 
 async def test_a_request_without_a_replay_is_not_remembered(world: World) -> None:
-    pair = await Pair(world, b"", replay_cache=(COOKIE,)).up()
+    pair = await Pair(world, b"", http_options=STICKY).up()
     pair.web.script = lambda seen: None
     assert [await pair.status("cookie: session_id=7") for _ in range(2)] == [None, None]
 
 
 async def test_invalidation_reaches_the_session_cache(world: World) -> None:
-    pair = await Pair(world, replay("app=target"), replay_cache=(COOKIE,)).up()
+    pair = await Pair(world, replay("app=target"), http_options=STICKY).up()
     cookie = "cookie: session_id=7"
     assert [await pair.status(cookie) for _ in range(2)] == ["miss", "hit"]
     pair.target.script = lambda seen: replay("app=web", "fly-replay-cache: invalidate")
@@ -195,7 +198,7 @@ async def test_sticky_sessions_within_one_app(world: World) -> None:
 
     for app in apps.values():
         app.script = stick
-    machines = [world.machine(await world.serve(app), id, replay_cache=(COOKIE,)) for id, app in apps.items()]
+    machines = [world.machine(await world.serve(app), id, http_options=STICKY) for id, app in apps.items()]
     world.put(*machines)
     for _ in range(20):
         got = await world.get("cookie: session_id=7")

@@ -108,12 +108,6 @@ async def test_proxy_protocol_before_http(world: World) -> None:
     assert [line.split()[0] for line in first] == [b"PROXY", b"PROXY"]
 
 
-async def test_pg_tls_is_refused_by_name(world: World) -> None:
-    await world.publish(echo, handlers=("pg_tls",))
-    assert await world.ask(b"\x00\x00\x00\x08\x04\xd2\x16\x2f") == b""
-    assert "pg_tls" in world.logged[-1]["message"]
-
-
 async def test_app_that_resets_ends_the_connection(world: World) -> None:
     async def reset(stream: trio.SocketStream) -> None:
         await stream.receive_some(1)

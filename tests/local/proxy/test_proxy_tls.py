@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
 
-from fly_proxy import ADDRESS, answer, canned, read_all, whoami
+from fly_proxy import ADDRESS, SHARED, answer, canned, read_all, whoami
 from flyroutes.platform.model import IP
 
 if TYPE_CHECKING:
     from fly_proxy import World
+    from flyroutes.platform.model import TlsVersion
 
 GET = b"GET / HTTP/1.1\r\nhost: web.fly.dev\r\nconnection: close\r\n\r\n"
 
@@ -107,6 +109,82 @@ async def test_versions_and_suites(
     stream = await world.connect_tls(context=context)
     assert stream.version() == agreed
     await trio.aclose_forcefully(stream)
+
+
+ONLY: dict[str, tuple[tuple[TlsVersion, ...], str, str | None]] = {
+    "1.2 alone": (("TLSv1.2",), "1.2 1.3", "TLSv1.2"),
+    "1.3 alone": (("TLSv1.3",), "1.2 1.3", "TLSv1.3"),
+    "1.2 alone, to a client of 1.3": (("TLSv1.2",), "1.3", None),
+    "1.3 alone, to a client of 1.2": (("TLSv1.3",), "1.2", None),
+    "both, in any order": (("TLSv1.3", "TLSv1.2"), "1.2", "TLSv1.2"),
+}
+KNOWN = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+
+
+@pytest.mark.parametrize("address", [ADDRESS, SHARED])
+@pytest.mark.parametrize(("offered", "wanted", "agreed"), ONLY.values(), ids=ONLY)
+async def test_versions_of_the_service(
+    world: World, address: str, offered: tuple[TlsVersion, ...], wanted: str, agreed: str | None
+) -> None:
+    """Also where the name alone says whose service it is, and so which versions are agreeable."""
+    machine = world.machine(await world.serve(whoami), handlers=("tls",), tls_versions=offered)
+    world.put(machine, ips=(IP(ADDRESS, "v4"), IP(SHARED, "shared_v4")))
+    context = world.trust()
+    context.minimum_version, context.maximum_version = KNOWN[wanted.split()[0]], KNOWN[wanted.split()[-1]]
+    if agreed is None:
+        with pytest.raises(trio.BrokenResourceError):
+            await world.connect_tls(context=context, address=address)
+        await world.until(world.codes)
+        assert world.codes() == ["PT04"]
+        return
+    stream = await world.connect_tls(context=context, address=address)
+    assert stream.version() == agreed
+    await trio.aclose_forcefully(stream)
+
+
+async def subject(world: World, name: str | None, **where: Any) -> bytes:
+    """The certificate that `name` gets, in DER."""
+    context = ssl._create_unverified_context()
+    stream = await world.connect_tls(name, context, **where)
+    certificate: bytes = stream.getpeercert(binary_form=True)
+    await trio.aclose_forcefully(stream)
+    return certificate
+
+
+@pytest.mark.parametrize("name", ["web.flycast", "other.example", None])
+async def test_self_signed_where_no_certificate_is(world: World, name: str | None) -> None:
+    machine = world.machine(await world.serve(whoami), handlers=("tls",), default_self_signed=True)
+    world.put(machine, ips=(IP(ADDRESS, "private_v6", "default"),))
+    certificate = await subject(world, name)
+    assert b"self-signed" in certificate
+    context = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(certificate))
+    context.check_hostname = False
+    stream = await world.connect_tls(name, context)  # it vouches for itself
+    await trio.aclose_forcefully(stream)
+    with pytest.raises(trio.BrokenResourceError):
+        await world.connect_tls(name)
+
+
+async def test_real_certificate_before_a_self_signed_one(world: World) -> None:
+    await world.publish(whoami, handlers=("tls",), default_self_signed=True)
+    assert b"self-signed" not in await subject(world, "web.fly.dev")
+
+
+async def test_hello_in_small_pieces(world: World) -> None:
+    await world.publish(shout, handlers=("tls",))
+    context, incoming, outgoing = world.trust(), ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="web.fly.dev")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = outgoing.read()
+    stream = await world.connect()
+    async with stream:
+        for start in range(0, len(hello), 100):
+            await stream.send_all(hello[start : start + 100])
+            await trio.testing.wait_all_tasks_blocked()
+        incoming.write(await stream.receive_some(65536))
+        client.do_handshake()
+        assert client.version() == "TLSv1.3"
 
 
 async def test_plain_http_to_a_tls_port(world: World) -> None:

@@ -1,0 +1,219 @@
+"""`h2_backend`: HTTP/2 without TLS to the app, which is hypercorn where it can be, else bare h2."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import h2.config
+import h2.connection
+import h2.events
+import hypercorn.trio
+import pytest
+import trio
+from hypercorn.config import Config
+
+from fly_proxy import REQUESTS, canned, read_all, whoami
+from flyroutes.local.proxy import appside_http2
+from flyroutes.platform.model import Concurrency, HttpOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from fly_proxy import World
+
+    Respond = Callable[[h2.connection.H2Connection, int], None]
+
+H2: dict[str, Any] = {"http_options": HttpOptions(h2_backend=True)}
+SIZE = 20_000_000
+PIECE = bytes(range(256)) * 256
+BODY = (PIECE * (SIZE // len(PIECE) + 1))[:SIZE]
+
+
+async def asgi(scope: Any, receive: Any, send: Any) -> None:
+    """Sends 20 MB for /large, else what it has seen."""
+    assert scope["type"] == "http", "no lifespan here, which hypercorn takes as a plain no"
+    digest, more = hashlib.sha256(), True
+    while more:
+        message = await receive()
+        digest.update(message["body"])
+        more = message["more_body"]
+    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+    seen = {**scope, "headers": headers, "sha256": digest.hexdigest(), "client": scope["client"][1]}
+    seen = {key: seen[key] for key in ("http_version", "method", "path", "headers", "sha256", "client")}
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"1")]})
+    pieces = (BODY[i : i + 65536] for i in range(0, SIZE, 65536)) if scope["path"] == "/large" else ()
+    for piece in pieces or [json.dumps(seen).encode()]:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def serve(world: World, **changes: Any) -> None:
+    """hypercorn as the only Machine of `web`."""
+    config = Config()
+    config.bind, config.accesslog, config.errorlog = ["127.0.0.1:0"], None, None
+    run = functools.partial(hypercorn.trio.serve, mode="asgi")
+    (bound,) = await world.nursery.start(run, asgi, config)
+    world.put(world.machine(int(bound.rpartition(":")[2]), **{**H2, **changes}))
+
+
+async def test_app_is_asked_in_http2(world: World) -> None:
+    await serve(world)
+    got = await world.get("connection: x-hop", "x-hop: 1", "te: trailers", target="/a")
+    seen = got.json()
+    assert (got.status, got.headers["x-a"], got.headers["via"]) == (200, "1", "1.1 fly.io")
+    assert (seen["http_version"], seen["path"], seen["headers"]["host"]) == ("2", "/a", "web.fly.dev")
+    assert (seen["headers"]["fly-client-ip"], seen["headers"]["te"]) == ("127.0.0.1", "trailers")
+    assert {"connection", "x-hop", "transfer-encoding"}.isdisjoint(seen["headers"])
+    await serve(world, http_options=HttpOptions())
+    assert (await world.get()).json()["http_version"] == "1.1"
+
+
+@pytest.mark.parametrize(("limits", "connections"), [(REQUESTS, 1), (Concurrency(), 5)])
+async def test_connections_to_the_app(world: World, limits: Concurrency, connections: int) -> None:
+    await serve(world, concurrency=limits)
+    assert len({(await world.get()).json()["client"] for _ in range(5)}) == connections
+
+
+async def curl(world: World, tmp_path: Path, *arguments: str) -> bytes:
+    """Real curl over TLS."""
+    (tmp_path / "root.pem").write_bytes(world.authority.pem)
+    pin = f"web.fly.dev:{world.port}:{world.address}"
+    trust = ["--cacert", str(tmp_path / "root.pem"), "--noproxy", "*", "--resolve", pin]
+    done = await trio.run_process(["curl", "-sS", *trust, *arguments], capture_stdout=True)
+    return bytes(done.stdout)
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+async def test_large_bodies(world: World, tmp_path: Path, version: str) -> None:
+    await serve(world, handlers=("tls", "http"))
+    (tmp_path / "body").write_bytes(BODY)
+    url = f"https://web.fly.dev:{world.port}"
+    assert await curl(world, tmp_path, version, f"{url}/large") == BODY
+    seen = json.loads(await curl(world, tmp_path, version, "-T", str(tmp_path / "body"), f"{url}/up"))
+    assert (seen["method"], seen["sha256"]) == ("PUT", hashlib.sha256(BODY).hexdigest())
+
+
+def http2_app(respond: Respond) -> Callable[[trio.SocketStream], Any]:
+    """An app on bare h2 that calls `respond(connection, stream)` as soon as it has a request's head."""
+
+    async def handler(stream: trio.SocketStream) -> None:
+        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        http.initiate_connection()
+        await stream.send_all(http.data_to_send())
+        while data := await stream.receive_some(65536):
+            for event in http.receive_data(bytes(data)):
+                if isinstance(event, h2.events.RequestReceived):
+                    respond(http, event.stream_id)
+            await stream.send_all(http.data_to_send())
+            if http.state_machine.state is h2.connection.ConnectionState.CLOSED:
+                return  # it has gone away: what the proxy still acknowledges is for nobody
+
+    return handler
+
+
+OK = [(":status", "200")]
+
+
+def with_trailers(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK)
+    http.send_data(stream, b"body")
+    http.send_headers(stream, [("grpc-status", "0")], end_stream=True)
+
+
+async def test_trailers_reach_a_client_of_http2(world: World, tmp_path: Path) -> None:
+    await world.publish(http2_app(with_trailers), handlers=("tls", "http"), **H2)
+    url = f"https://web.fly.dev:{world.port}/"
+    got = await curl(world, tmp_path, "--http2", "-i", "-H", "te: trailers", url)
+    assert got.partition(b"\r\n\r\n")[2] == b"bodygrpc-status: 0\r\n"
+    got = await curl(world, tmp_path, "--http1.1", "-i", url)
+    assert got.partition(b"\r\n\r\n")[2] == b"body"
+
+
+def early(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, [(":status", "103"), ("link", "</a.css>")])
+    http.send_headers(stream, [(":status", "413")], end_stream=True)
+    http.reset_stream(stream, 0)
+
+
+async def test_early_answers_and_hints(world: World) -> None:
+    """An app may answer before the request is complete, and want no more of it."""
+    await world.publish(http2_app(early), **H2)
+    sent = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\nconnection: close\r\n\r\n"
+    got = await world.ask(sent, b"x" * 500_000)
+    hints, _, final = got.partition(b"\r\n\r\n")
+    assert hints.startswith(b"HTTP/1.1 103") and b"link: </a.css>" in hints  # noqa: PT018
+    assert final.startswith(b"HTTP/1.1 413")
+
+
+def resets(http: h2.connection.H2Connection, stream: int) -> None:
+    http.reset_stream(stream, 2)
+
+
+def goes_away(http: h2.connection.H2Connection, stream: int) -> None:
+    http.close_connection(2)
+
+
+DEAF: dict[str, tuple[Any, str]] = {
+    "speaks HTTP/1.1": (whoami, "PU01"),
+    "answers in HTTP/1.1": (canned(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), "PU01"),
+    "closes at once": (canned(b""), "PU01"),
+    "says nothing": (read_all, "PU01"),
+    "resets the stream": (http2_app(resets), "PU02"),
+    "goes away": (http2_app(goes_away), "PU02"),
+}
+
+
+@pytest.mark.parametrize(("app", "code"), DEAF.values(), ids=DEAF)
+async def test_app_that_gives_no_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch, app: Any, code: str
+) -> None:
+    monkeypatch.setattr(appside_http2, "HANDSHAKE_TIMEOUT", 0.3)
+    await world.publish(app, **H2)
+    assert (await world.get()).status == 502
+    assert world.codes() == [code]
+
+
+def half(http: h2.connection.H2Connection, stream: int) -> None:
+    http.send_headers(stream, OK)
+    http.send_data(stream, b"half")
+    http.reset_stream(stream, 2)
+
+
+async def test_app_that_breaks_off_its_answer(world: World) -> None:
+    await world.publish(http2_app(half), **H2)
+    stream = await world.connect()
+    async with stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        with pytest.raises(trio.BrokenResourceError):
+            await read_all(stream)
+    assert world.codes() == ["PU02"]
+
+
+async def test_app_without_window_gets_no_more(world: World) -> None:
+    """What the app has not taken of an upload stays with the client."""
+    received: list[int] = []
+
+    async def handler(stream: trio.SocketStream) -> None:
+        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        http.initiate_connection()
+        await stream.send_all(http.data_to_send())
+        while data := await stream.receive_some(65536):
+            for event in http.receive_data(bytes(data)):
+                if isinstance(event, h2.events.DataReceived):
+                    received.append(len(event.data))
+                if sum(received) == 65535:  # the window of HTTP/2 when nobody says another
+                    http.send_headers(event.stream_id, OK, end_stream=True)
+                    received.append(1)
+            await stream.send_all(http.data_to_send())
+
+    await world.publish(handler, **H2)
+    got = await world.ask(
+        b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n",
+        b"x" * 1_000_000,
+    )
+    assert got.startswith(b"HTTP/1.1 200")
+    assert sum(received) == 65536
