@@ -180,8 +180,12 @@ async def test_what_is_not_healthy_in_time_is_named(
     fly, here = await Flyctl.connect(ROOT, "personal"), Environment(prefix=organization.prefix)
     client, worker = organization.app(CLIENT), organization.app(WORKER)
     assert organization.standin.fly("apps", "create", client, "-o", "personal", "-y").returncode == 0
-    run = ("machine", "run", "python:3.11-slim", "false", "--restart", "no", "-a", client)
+    run = ("machine", "run", "python:3.11-slim", "sleep", "inf", "-a", client)
     assert organization.standin.fly(*run).returncode == 0
+    (machine,) = organization.standin.json("machine", "list", "-a", client)
+    assert (
+        organization.standin.fly("machine", "stop", machine["id"], "-w", "20s", "-a", client).returncode == 0
+    )
     with trio.fail_after(30), pytest.raises(PlatformError) as caught:
         await deploy.wait_until_healthy(fly, here)
     assert f"{worker} has no Machine" in str(caught.value)
