@@ -62,8 +62,8 @@ _DEPLOY = table(
         "strategy": ignored(choice("canary", "rolling", "immediate", "bluegreen")),
         "max_unavailable": ignored(number),
         "wait_timeout": ignored(duration(None)),
-        "release_command": ignored(values.command),
-        "release_command_timeout": ignored(duration(None)),
+        "release_command": values.command,
+        "release_command_timeout": duration(None),
         "release_command_vm": ignored(table(_VM)),
         "seed_command": ignored(values.command),
     }

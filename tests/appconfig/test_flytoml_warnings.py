@@ -42,7 +42,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         f"[[statics]] {IGNORED}: the app gets these requests",
     ),
     "one metrics section": ("[metrics]\nport = 9", "", f"[metrics] {IGNORED}"),
-    "release command": ('[deploy]\nrelease_command = "migrate"', "[deploy]", f"release_command {IGNORED}"),
+    "seed command": ('[deploy]\nseed_command = "seed"', "[deploy]", f"seed_command {IGNORED}"),
     "console command": ('console_command = "sh"', "", f"console_command {IGNORED}"),
     "swap": ("swap_size_mb = 512", "", f"swap_size_mb {IGNORED}"),
     "machine checks": (
