@@ -192,6 +192,7 @@ def _release(root: Table, shared: MachineConfig, built: Build) -> MachineConfig 
         env={**_env(root), "RELEASE_COMMAND": "1"},
         restart=Restart("no"),
         metadata={"fly_platform_version": "v2", "fly_process_group": "fly_app_release_command"},
+        files=build.files(root.get("files") or ()),
         skip_dns_registration=True,
         auto_destroy=True,
     )
@@ -211,6 +212,7 @@ def _machine(root: Table, group: str, shared: MachineConfig, command: tuple[str,
         services=tuple(map(build.service, groups.of(root, group, groups.services(root)))),
         checks=build.toplevel_checks(root, group),
         restart=build.restart(root, group),
+        files=build.files(groups.of(root, group, root.get("files") or ())),
         metadata={"fly_platform_version": "v2", "fly_process_group": group},
         memory_mb=build.memory_mb(root, group),
     )

@@ -61,7 +61,7 @@ class Kernel:
         api = _listen(directory / "fly")
         try:
             (directory / "hosts").write_text(hosts_file(machine))
-            files = image.unpack(machine.config.image, directory / "files")
+            files = image.unpack(machine.config, directory / "files")
             with self._home.away(namespaces.MACHINE):
                 self._fabric.connect(link)
                 self._show_files(machine, files)

@@ -1,7 +1,7 @@
 """The Machines API's JSON, to and from the values of `model`: Fly's names, units and defaults.
 
 Sources: docs machines/api/machines-resource and apps-resource, fly-go machine_types.go and flaps/*.go.
-Reading a config back is in `config_reader`.
+A Machine's config is in `config_reader` and `config_writer`.
 """
 
 from __future__ import annotations
@@ -11,24 +11,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.platform.config_reader import CPU, config_from_json
-from flyroutes.platform.fields import duration
+from flyroutes.platform.config_writer import config_to_json
 from flyroutes.platform.leases import holding
 from flyroutes.platform.model import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import (
-        IP,
-        App,
-        AutoStop,
-        Check,
-        Event,
-        Lease,
-        Machine,
-        MachineConfig,
-        Platform,
-        Port,
-        Service,
-    )
+    from flyroutes.platform.model import IP, App, Event, Lease, Machine, MachineConfig, Platform
 
     Json = dict[str, Any]
 
@@ -45,69 +33,6 @@ __all__ = [
     "rfc3339",
     "version_to_json",
 ]
-
-_AUTOSTOP: dict[AutoStop, bool | str] = {"off": False, "stop": True, "suspend": "suspend"}
-
-
-def config_to_json(config: MachineConfig) -> Json:
-    """The config as the API shows it. The command appears as `init.cmd`, whichever way it was given."""
-    return {
-        "image": config.image.ref,
-        "init": {"cmd": list(config.command)} if config.command else {},
-        "env": dict(config.env),
-        "services": [_service_to_json(service) for service in config.services],
-        "checks": {check.name: _check_to_json(check) for check in config.checks},
-        "restart": {"policy": config.restart.policy, "max_retries": config.restart.max_retries},
-        "guest": {**CPU, "memory_mb": config.memory_mb},
-        "metadata": dict(config.metadata),
-        "dns": {"skip_registration": True} if config.skip_dns_registration else {},
-        "stop_config": {"signal": config.kill_signal, "timeout": duration(config.kill_timeout)},
-        **({"auto_destroy": True} if config.auto_destroy else {}),
-    }
-
-
-def _service_to_json(service: Service) -> Json:
-    limits = service.concurrency
-    return {
-        "protocol": service.protocol,
-        "internal_port": service.internal_port,
-        "autostop": _AUTOSTOP[service.autostop],
-        "autostart": service.autostart,
-        "min_machines_running": service.min_machines_running,
-        "ports": [_port_to_json(port) for port in service.ports],
-        "checks": [_check_to_json(check) for check in service.checks],
-        "concurrency": {
-            "type": limits.type,
-            "soft_limit": limits.soft_limit,
-            **({"hard_limit": limits.hard_limit} if limits.hard_limit else {}),
-        },
-    }
-
-
-def _port_to_json(port: Port) -> Json:
-    single = port.start == port.end
-    return {
-        **({"port": port.start} if single else {"start_port": port.start, "end_port": port.end}),
-        "handlers": list(port.handlers),
-        "force_https": port.force_https,
-        **({"tls_options": {"alpn": list(port.alpn)}} if "tls" in port.handlers else {}),
-        **({"proxy_proto_options": {"version": "v2"}} if port.proxy_proto_version == "v2" else {}),
-    }
-
-
-def _check_to_json(check: Check) -> Json:
-    """`headers` in Fly's shape, one entry per value."""
-    shown: Json = {
-        "type": check.type,
-        **({"port": check.port} if check.port else {}),
-        "interval": duration(check.interval),
-        "timeout": duration(check.timeout),
-        "grace_period": duration(check.grace_period),
-    }
-    if check.type == "http":
-        headers = [{"name": name, "values": [value]} for name, value in check.headers]
-        shown |= {"method": check.method, "path": check.path, "protocol": check.protocol, "headers": headers}
-    return shown
 
 
 def machine_summary(machine: Machine) -> Json:

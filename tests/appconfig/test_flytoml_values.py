@@ -220,3 +220,24 @@ def test_release_command_makes_a_machine_of_its_own(read: Read) -> None:
     assert (config.release.process_group, config.release.services) == ("fly_app_release_command", ())
     assert (config.release.auto_destroy, config.release.skip_dns_registration) == (True, True)
     assert read("").release is None
+
+
+def test_files_belong_to_their_groups(read: Read) -> None:
+    text = """
+    [processes]
+    app = "a"
+    web = "b"
+    [[files]]
+    guest_path = "/config/one"
+    local_path = "one.txt"
+    [[files]]
+    guest_path = "/config/two"
+    local_path = "two.txt"
+    processes = ["web"]
+    [[files]]
+    guest_path = "/config/gone"
+    local_path = ""
+    """
+    config = read(text, one_txt="1", two_txt="")
+    assert config.machine_config("app").files == (("/config/one", b"1"),)
+    assert config.machine_config("web").files == (("/config/two", b""),)

@@ -100,7 +100,11 @@ GAPS: dict[str, tuple[str, str, str]] = {
         "http_options.h2_backend: the local network speaks only HTTP/1.1 to an app",
     ),
     "buildpacks": ('[build]\nbuilder = "x"', "[build]", "builds no images"),
-    "files": ('[[files]]\nguest_path = "/a"\nlocal_path = "a"', "", "COPY them in the Dockerfile"),
+    "a file out of a secret": (
+        '[[files]]\nguest_path = "/a/b"\nsecret_name = "S"',
+        '[[files]]\nguest_path = "/a/b"\nlocal_path = "Dockerfile"',
+        "has no secrets",
+    ),
     "containers": ('machine_config = "m.json"', "", "one container in a Machine"),
     "Consul": ("[experimental]\nenable_consul = true", "[experimental]\nenable_consul = false", "no Consul"),
     "a Dockerfile from afar": ('[build]\ndockerfile = "https://x/y"', "[build]", "fetches no Dockerfile"),
