@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from signal import Signals
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
@@ -55,16 +55,14 @@ class Actions(Handlers):
         """Begins to stop it."""
         machine = self._writable(request)
         body = Fields(await json_body(request), "", "id signal timeout")
-        timeout = body.seconds("timeout", 0) if "timeout" in body else None
-        await self._control.stop(machine.id, _signal(body.text("signal")), timeout)
+        await self._control.stop(machine.id, _signal(body.text("signal")), _timeout(body.raw("timeout")))
         return ok()
 
     async def restart(self, request: Request) -> Response:
         """Begins to stop it and to start it again; `force_stop` leaves it no time."""
         only_queries(request, "timeout", "signal", "force_stop")
         machine = self._writable(request)
-        text = request.query_params.get("timeout", "")
-        timeout = float(text) if text.isdecimal() else duration(text, "timeout") if text else None
+        timeout = _timeout(request.query_params.get("timeout"))
         if flag(request, "force_stop"):
             await self._control.restart(machine.id, "SIGKILL", 0)
         else:
@@ -113,6 +111,14 @@ class Actions(Handlers):
                 "stderr": result.stderr.decode(errors="replace"),
             }
         )
+
+
+def _timeout(value: Any) -> float | None:
+    """Seconds: the documentation has them as text without a unit, fly-go as a duration with one."""
+    if value is None or value == "":
+        return None
+    bare = isinstance(value, str) and value.isdecimal() and len(value) < 9
+    return float(value) if bare else duration(value, "timeout")
 
 
 def _signal(name: str) -> str | None:

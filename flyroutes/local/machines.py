@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flyroutes.errors import PlatformError
 from flyroutes.local import image, init, inside
-from flyroutes.local.kernel import namespaces, root, syscalls, wiring
+from flyroutes.local.kernel import freezer, namespaces, root, syscalls, wiring
 from flyroutes.local.kernel.firewall import Firewall
 from flyroutes.platform import addresses
 from flyroutes.platform.runtime import environment, hosts_file, resolv_conf
@@ -61,7 +60,7 @@ class Kernel:
         api = _listen(directory / "fly")
         try:
             (directory / "hosts").write_text(hosts_file(machine))
-            files = image.unpack(machine.config.image, directory / "files")
+            files = image.unpack(machine.config, directory / "files")
             with self._home.away(namespaces.MACHINE):
                 self._fabric.connect(link)
                 self._show_files(machine, files)
@@ -92,33 +91,17 @@ class Kernel:
         shutil.rmtree(root.machine_directory(machine.id), ignore_errors=True)
 
     def freeze(self, pid: int, machine: Machine, network: Network) -> None:
-        """Stop every process of the Machine whose process 1 is `pid`, and cut its link.
+        """Stop the Machine whose process 1 is `pid`, and cut its link: see `freezer`.
 
-        What Fly does with a snapshot is done with SIGSTOP, which an ordinary user may send. It differs:
-        memory stays in use; the clocks go on, the monotonic one too; a parent hears of its children's stop;
-        and a process that had stopped before goes on after `thaw`. The link is down because the kernel would
-        go on accepting connections for a frozen listener.
+        With the link up the kernel would go on accepting connections for a frozen listener.
         """
-        os.kill(pid, signal.SIGSTOP)
-        self._signal_all(pid, signal.SIGSTOP)
+        freezer.stop(self._home, pid)
         self._fabric.take_down(_machine_link(machine, network))
 
     def thaw(self, pid: int, machine: Machine, network: Network) -> None:
         """Undo `freeze`."""
         self._fabric.bring_up(_machine_link(machine, network))
-        self._signal_all(pid, signal.SIGCONT)
-        os.kill(pid, signal.SIGCONT)
-
-    def _signal_all(self, pid: int, number: int) -> None:
-        """Signal all but process 1 at once, so that none can fork its way out (kill(2), pid -1)."""
-        with self._home.visiting(pid):
-            child = os.fork()
-            if child == 0:
-                # Nobody left to signal is an error too.
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(-1, number)
-                os._exit(0)
-        os.waitpid(child, 0)
+        freezer.go_on(self._home, pid)
 
     def execute(self, pid: int, machine: Machine, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
         """Start `command` beside the app of the Machine whose process 1 is `pid`; the go-between's pid."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from flyroutes.local.app_output import copy_output
 from flyroutes.local.init import exit_code
 from flyroutes.platform.lifecycle import next_after_exit
 from flyroutes.platform.model import Machine
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 ServeAPI = Callable[[Machine, int], Awaitable[None]]
 """Serves a Machine its own way to the Machines API on a listening socket, an open file, until cancelled."""
-_LINE_LIMIT = 16_384
 _RETRIES_FORGOTTEN = 300.0
 """Seconds of running after which earlier restarts no longer count (docs: retries within 5 minutes)."""
 _KILL_GRACE = 60.0
@@ -81,7 +81,7 @@ class Supervisor:
             return False
         life.pid, life.ended = running.pid, trio.Event()
         self._control.move(machine_id, "launched", "flyd")
-        self._nursery.start_soon(self._copy_output, machine, running.output)
+        self._nursery.start_soon(copy_output, machine, running.output, self._log)
         self._nursery.start_soon(self._open_api, machine, running, life.ended)
         return True
 
@@ -129,20 +129,6 @@ class Supervisor:
             await trio.sleep(delay)
         if not life.back_off.cancel_called:
             self._launch(machine_id, life)
-
-    async def _copy_output(self, machine: Machine, output: int) -> None:
-        source = f"{machine.app}[{machine.id}]"
-        buffer = bytearray()
-        async with trio.lowlevel.FdStream(output) as stream:
-            # Small pieces: between two of them the other tasks get their turn.
-            while chunk := await stream.receive_some(4096):
-                buffer += chunk
-                *lines, rest = buffer.split(b"\n")
-                buffer = rest[:_LINE_LIMIT]
-                for line in lines:
-                    self._log(source, line[:_LINE_LIMIT].decode(errors="replace"), region=machine.region)
-        if buffer:
-            self._log(source, buffer.decode(errors="replace"), region=machine.region)
 
     def suspend(self, machine_id: str) -> None:
         """Freeze the Machine where it stands."""

@@ -5,6 +5,7 @@ Source: docs machines/api/machines-resource (config object properties), fly-go m
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -52,7 +53,7 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
     config = Fields(
         data,
         "config",
-        "image init env services checks restart guest metadata dns stop_config auto_destroy",
+        "image init env services checks restart guest metadata dns stop_config auto_destroy files",
         {"size": "shared-cpu-1x"},
     )
     guest = Fields(config.raw("guest"), "config.guest", "memory_mb", CPU)
@@ -72,6 +73,7 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         metadata=config.texts("metadata"),
         memory_mb=guest.whole("memory_mb", plain.memory_mb, 1, 1 << 20),
         skip_dns_registration=dns.flag("skip_registration"),
+        files=tuple(_file(item, path) for item, path in config.many("files")),
         auto_destroy=config.flag("auto_destroy"),
     )
 
@@ -91,6 +93,17 @@ def _image(ref: str, command: tuple[str, ...], images: Mapping[str, Image]) -> I
         reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
         raise EmulationGap(f"config.image: {ref!r} is unknown (known: {known}): {reason}")
     return replace(built, ref=ref) if built else Image(ref=ref)
+
+
+def _file(data: Any, path: str) -> tuple[str, bytes]:
+    file = Fields(data, path, "guest_path raw_value")
+    place = file.text("guest_path")
+    if not place.startswith("/") or ".." in place.split("/") or place.endswith("/"):
+        wrong(file.at("guest_path"), "an absolute path of a file, without ..", place)
+    try:
+        return place, base64.b64decode(file.text("raw_value"), validate=True)
+    except ValueError:
+        wrong(file.at("raw_value"), "base64", file.raw("raw_value"))
 
 
 def _restart(config: Fields) -> Restart:

@@ -157,6 +157,8 @@ class MachineConfig:
     metadata: Mapping[str, str] = field(default_factory=dict)
     memory_mb: int = 256
     skip_dns_registration: bool = False
+    files: tuple[tuple[str, bytes], ...] = ()
+    """(absolute path in the Machine, content): laid out on top of the image's files at each start."""
     auto_destroy: bool = False
     """The Machine is destroyed once its process has ended for good."""
 

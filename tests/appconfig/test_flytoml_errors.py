@@ -78,6 +78,16 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         PORTS + "start_port = 80\nend_port = 81",
         ("ports #1: expected either port, or start_port and end_port", "keep one"),
     ),
+    "a file that is not there": (
+        '[[files]]\nguest_path = "/a/b"\nlocal_path = "gone"',
+        '[[files]]\nguest_path = "/a/b"\nlocal_path = "Dockerfile"',
+        ("[[files]] #1 local_path", "no such file"),
+    ),
+    "a file outside of the Machine": (
+        '[[files]]\nguest_path = "/a/../b"',
+        '[[files]]\nguest_path = "/a/b"',
+        ("guest_path", "absolute path"),
+    ),
     "half a range": (
         PORTS + "start_port = 80",
         PORTS + "start_port = 80\nend_port = 80",

@@ -269,3 +269,36 @@ def test_context_is_the_working_directory(tmp_path: Path, monkeypatch: pytest.Mo
     assert load(tmp_path / "fly" / "a.toml").image.command == ("/bin/sh", "-c", "here")
     (tmp_path / "fly" / "a.toml").write_text('app = "a"\n[build]\ndockerfile = "Dockerfile"')
     assert load(tmp_path / "fly" / "a.toml").image.command == ("/bin/sh", "-c", "there")
+
+
+def test_release_command_makes_a_machine_of_its_own(read: Read) -> None:
+    dockerfile = 'FROM scratch\nENTRYPOINT ["init"]\nCMD ["serve"]\n'
+    deploy = '[deploy]\nrelease_command = "migrate --all"\nrelease_command_timeout = "10s"\n[env]\nA = "1"'
+    config = read('primary_region = "iad"\n' + deploy, Dockerfile=dockerfile)
+    assert config.release is not None
+    assert (config.release.command, config.release_timeout) == (("init", "migrate", "--all"), 10)
+    assert config.release.env == {"A": "1", "PRIMARY_REGION": "iad", "RELEASE_COMMAND": "1"}
+    assert (config.release.process_group, config.release.services) == ("fly_app_release_command", ())
+    assert (config.release.auto_destroy, config.release.skip_dns_registration) == (True, True)
+    assert read("").release is None
+
+
+def test_files_belong_to_their_groups(read: Read) -> None:
+    text = """
+    [processes]
+    app = "a"
+    web = "b"
+    [[files]]
+    guest_path = "/config/one"
+    local_path = "one.txt"
+    [[files]]
+    guest_path = "/config/two"
+    local_path = "two.txt"
+    processes = ["web"]
+    [[files]]
+    guest_path = "/config/gone"
+    local_path = ""
+    """
+    config = read(text, one_txt="1", two_txt="")
+    assert config.machine_config("app").files == (("/config/one", b"1"),)
+    assert config.machine_config("web").files == (("/config/two", b""),)

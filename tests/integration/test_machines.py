@@ -226,3 +226,16 @@ async def test_without_autostart_a_stopped_machine_stays_down(scratch: Scratch, 
     app, machine_id = await _stopped_behind_flycast(scratch, autostart=False)
     await becomes(peer, http(f"{app}.flycast"), "not ok", detail=" 503")
     assert (await scratch.fly.machine(app, machine_id)).state == "stopped"
+
+
+@pytest.mark.standing("documented", source="docs machines/api/machines-resource: config.files")
+async def test_files_of_the_config_are_there_fresh_at_each_start(scratch: Scratch) -> None:
+    app = await scratch.app()
+    files = [{"guest_path": "/config/deep/hello.txt", "raw_value": "aGVsbG8K"}]
+    machine = await scratch.machine(app, programs.SLEEP, files=files)
+    place = Place(scratch.fly, app, machine.id)
+    change = "cat /config/deep/hello.txt; echo changed >/config/deep/hello.txt"
+    for _ in range(2):
+        assert (await place.run(["sh", "-c", change])).stdout == "hello\n"
+        await scratch.fly.restart(app, machine.id)
+        await scratch.fly.wait(app, machine.id)

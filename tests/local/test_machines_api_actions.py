@@ -87,6 +87,16 @@ async def test_signal(raw: httpx.AsyncClient, machine: MachineInfo, api: APIWorl
     assert (api.kernel.told, await _state(raw, machine)) == (["SIGUSR1"], "started")
 
 
+@pytest.mark.parametrize(
+    ("timeout", "status"),
+    [("5", 200), ("5s", 200), (5_000_000_000, 200), ("", 200), (None, 200), ("soon", 400), ("9" * 30, 400)],
+)
+async def test_timeout_is_seconds_or_a_duration(
+    raw: httpx.AsyncClient, machine: MachineInfo, timeout: object, status: int
+) -> None:
+    assert (await raw.post(f"{MACHINE}/{machine.id}/stop", json={"timeout": timeout})).status_code == status
+
+
 async def test_cordon_and_uncordon(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     for action, cordoned in (("cordon", True), ("uncordon", False)):
         assert (await raw.post(f"{MACHINE}/{machine.id}/{action}")).json() == {"ok": True}
