@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 import sys
 from typing import TYPE_CHECKING
 
 import trio
 
 from flyroutes import reach, session
-from flyroutes.errors import HostError
-from flyroutes.local import inside
 from flyroutes.local.boot import ip_types
+from flyroutes.text import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,22 +33,11 @@ def probes(apps: Sequence[AppConfig]) -> list[reach.Probe]:
 
 def look(door: Door, apps: Sequence[AppConfig]) -> list[reach.Outcome]:
     """Run the checks in a fork of this process that goes through the door."""
-    mine, theirs = os.pipe()
-
-    def main() -> None:
-        os.environ.update(session.program_environment(door))
-        outcomes = trio.run(reach.run, probes(apps), PATIENCE, _say_waiting)
-        with os.fdopen(1, "wb") as file:
-            pickle.dump(outcomes, file)
-
-    sys.stdout.flush()
-    pid = inside.fork_inside(door.namespaces, (0, theirs, 2), main)
-    os.close(theirs)
-    with os.fdopen(mine, "rb") as file:
-        data = file.read()
-    if os.waitpid(pid, 0)[1] != 0:
-        raise HostError("the reach checks failed to run; their last words are above")
-    return list(pickle.loads(data))
+    planned = probes(apps)
+    outcomes: list[reach.Outcome] = session.call_inside(
+        door, lambda: trio.run(reach.run, planned, PATIENCE, _say_waiting)
+    )
+    return outcomes
 
 
 def _say_waiting(waiting: Sequence[reach.Outcome]) -> None:
@@ -68,6 +54,4 @@ def table(outcomes: Sequence[reach.Outcome]) -> str:
         result = f"ok: {one.answer}" if one.ok else f"FAILED: {one.answer}"
         milliseconds = f"{one.seconds * 1000:.1f}"
         rows.append((one.probe.route, one.probe.app, "laptop", one.probe.target, result, milliseconds))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return aligned(rows)

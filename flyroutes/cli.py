@@ -1,4 +1,4 @@
-"""The command line: `flyroutes up` and `flyroutes run`."""
+"""The command line: the local network here, what an organization has in `cli_organization`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flyroutes import __version__
-from flyroutes.errors import ConfigError, FlyroutesError, HostError
+from flyroutes import __version__, cli_organization
+from flyroutes.cli_organization import need_linux, reference_files
+from flyroutes.errors import ConfigError, FlyroutesError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-DEFAULT_FILES = ("fly/public_http.toml", "fly/flycast_api.toml", "fly/sixpn_worker.toml", "fly/udp_echo.toml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0, 1 for a failure, 2 for wrong usage, or the program's own."""
     options = _parser().parse_args(sys.argv[1:] if arguments is None else list(arguments))
     try:
-        if sys.platform != "linux":
-            raise HostError("the local network needs Linux namespaces; on this system run it in a Linux VM")
         return int(options.action(options))
     except FlyroutesError as error:
         print(f"flyroutes: {error}", file=sys.stderr)
@@ -38,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="flyroutes", description="Fly.io networking on this machine, no account."
+        prog="flyroutes",
+        description="Fly.io networking on this machine without an account, or in an organization of yours.",
     )
     parser.add_argument("--version", action="version", version=f"flyroutes {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -51,6 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--port", type=_port, default=8080, help="port on this host's loopback for the first public app"
     )
+    up.add_argument(
+        "--cross-network-replays",
+        action="store_true",
+        help="let fly-replay reach apps on other networks, as `fly orgs cross-network-replays enable` does",
+    )
     up.set_defaults(action=_up)
     run = commands.add_parser(
         "run",
@@ -60,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
+    compare = commands.add_parser("compare", help="what changed between two reports; 1 when it got worse")
+    compare.add_argument("old", type=Path, metavar="OLD.json")
+    compare.add_argument("new", type=Path, metavar="NEW.json")
+    compare.set_defaults(action=_compare)
+    cli_organization.add(commands)
     return parser
 
 
@@ -69,25 +77,16 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def default_files() -> list[Path]:
-    """The reference apps: those of the working directory, or else of the checkout flyroutes runs from."""
-    for base in (Path.cwd(), Path(__file__).resolve().parent.parent):
-        if all((base / name).is_file() for name in DEFAULT_FILES):
-            return [base / name for name in DEFAULT_FILES]
-    raise ConfigError(
-        f"no fly.toml given, and the four of the reference suite ({', '.join(DEFAULT_FILES)}) are not here: "
-        "name your files, as in `flyroutes up fly.toml`"
-    )
-
-
 def _up(options: argparse.Namespace) -> int:
+    need_linux()
     from flyroutes import up
 
-    files = [Path(name) for name in options.files] or default_files()
-    return up.up(files, options.port)
+    files = [Path(name) for name in options.files] or reference_files()
+    return up.up(files, options.port, options.cross_network_replays)
 
 
 def _run(options: argparse.Namespace) -> int:
+    need_linux()
     from flyroutes import run
 
     words: list[str] = options.words
@@ -96,4 +95,10 @@ def _run(options: argparse.Namespace) -> int:
             f"expected `flyroutes run [FILE...] -- CMD...`, got `flyroutes run {' '.join(words)}`"
         )
     split = words.index("--")
-    return run.run([Path(name) for name in words[:split]], words[split + 1 :], default_files)
+    return run.run([Path(name) for name in words[:split]], words[split + 1 :], reference_files)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from flyroutes.validation import compare
+
+    return compare.compare_files(options.old, options.new)

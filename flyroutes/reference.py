@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyroutes.errors import ConfigError
+from flyroutes.platform.addresses import REGIONS
+from flyroutes.platform.model import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from flyroutes.platform.model import IPType
 
 MARK = "flyroutes-"
-"""How the name of every app begins that flyroutes made in an organization."""
+"""How the name of every app begins that flyroutes made in an organization, and the label of its images."""
+METADATA = "flyroutes"
+"""Key of the metadata that marks a Machine which runs an image of others; its value is the role."""
 
 PUBLIC, FLYCAST, WORKER, ECHO = "public-http", "flycast-api", "sixpn-worker", "udp-echo"
 CLIENT, ELSEWHERE = "client", "elsewhere"
@@ -58,6 +64,8 @@ PARTS = (
 ROUTES = (PUBLIC, FLYCAST, WORKER, ECHO)
 """The roles that serve, in the order of every table."""
 
+_NETWORK = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+"""docs networking/custom-private-networks."""
 _PREFIX = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -79,6 +87,15 @@ class Environment:
         named = {self.app(part.role): part.role for part in PARTS}
         scratch = self.prefix and app.startswith(f"{self.app(SCRATCH)}-")
         return named.get(app, SCRATCH if scratch else "")
+
+    def network_of(self, role: str) -> str:
+        """The network that the app with that role stands on; empty for the organization's default one."""
+        return self.other_network if role == ELSEWHERE else self.network
+
+    def variables(self, part: Part) -> tuple[tuple[str, str], ...]:
+        """The part's `env` with the names that its siblings have here."""
+        names = {role: self.app(role) for role in ROUTES}
+        return tuple((name, value.format_map(names)) for name, value in part.env)
 
     @property
     def other_network(self) -> str:
@@ -105,3 +122,19 @@ def check_prefix(prefix: str) -> str:
         expected = "1 to 32 lower-case letters, digits and dashes, no dash at either end"
         raise ConfigError(f"--prefix: expected {expected}, got {prefix!r}")
     return prefix
+
+
+def check_network(name: str) -> str:
+    """`name`, if a network may be called so, with the default network's as empty; ConfigError."""
+    if name and not _NETWORK.fullmatch(name):
+        raise ConfigError(f"--network: expected letters, digits and dashes, a letter first, got {name!r}")
+    return "" if name == DEFAULT_NETWORK else name
+
+
+def check_regions(names: Iterable[str]) -> tuple[str, ...]:
+    """The regions, each once; ConfigError for one that Fly does not have."""
+    regions = tuple(dict.fromkeys(names))
+    for region in regions:
+        if region not in REGIONS:
+            raise ConfigError(f"--region: expected one of {', '.join(REGIONS)}, got {region!r}")
+    return regions

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import secrets
 import socket
 import struct
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flyroutes.appconfig import AppConfig, load
-from flyroutes.errors import ConfigError, HostError
+from flyroutes.errors import ConfigError, FlyroutesError, HostError
 from flyroutes.local import inside
 from flyroutes.local.kernel.namespaces import ORDINARY_UID
 from flyroutes.local.kernel.root import CERTIFICATES
@@ -20,7 +22,9 @@ from flyroutes.local.launch import Door
 from flyroutes.local.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+T = TypeVar("T")
 
 
 def read_apps(files: Iterable[Path]) -> tuple[AppConfig, ...]:
@@ -45,9 +49,17 @@ def context_of(path: Path) -> Path:
     return path.parent.parent if path.parent.name == "fly" else path.parent
 
 
-def settings(apps: tuple[AppConfig, ...], published: dict[str, socket.socket]) -> Settings:
+def settings(
+    apps: tuple[AppConfig, ...], published: dict[str, socket.socket], cross_network_replays: bool = False
+) -> Settings:
     """A network of these apps with a token of its own."""
-    return Settings(apps=apps, uid=os.getuid(), token=secrets.token_urlsafe(24), published=published)
+    return Settings(
+        apps=apps,
+        uid=os.getuid(),
+        token=secrets.token_urlsafe(24),
+        published=published,
+        cross_network_replays=cross_network_replays,
+    )
 
 
 def program_environment(door: Door) -> dict[str, str]:
@@ -63,6 +75,38 @@ def start_program(door: Door, command: Sequence[str]) -> int:
     """Start `command` behind the door, on this terminal; returns the pid whose end is its end."""
     main = inside.program(command, program_environment(door), os.getcwd(), os.getuid() or ORDINARY_UID)
     return inside.fork_inside(door.namespaces, (0, 1, 2), main)
+
+
+def call_inside(door: Door, function: Callable[[], T]) -> T:
+    """What `function` returns in a fork of this process that goes through the door; HostError if it fails.
+
+    A FlyroutesError of its is raised here as it was there.
+    """
+    mine, theirs = os.pipe()
+
+    def main() -> None:
+        os.environ.update(program_environment(door))
+        with os.fdopen(1, "wb") as file:
+            pickle.dump(_outcome(function), file)
+
+    sys.stdout.flush()
+    pid = inside.fork_inside(door.namespaces, (0, theirs, 2), main)
+    os.close(theirs)
+    with os.fdopen(mine, "rb") as file:
+        data = file.read()
+    if os.waitpid(pid, 0)[1] != 0:
+        raise HostError("a part of flyroutes failed inside the local network; its last words are above")
+    result, error = pickle.loads(data)
+    if error is not None:
+        raise error
+    return cast("T", result)
+
+
+def _outcome(function: Callable[[], T]) -> tuple[T | None, FlyroutesError | None]:
+    try:
+        return function(), None
+    except FlyroutesError as error:
+        return None, error
 
 
 _DOOR_SECONDS = 10.0

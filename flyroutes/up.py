@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flyroutes.appconfig import AppConfig
 
 
-def up(files: Sequence[Path], port: int) -> int:
+def up(files: Sequence[Path], port: int, cross_network_replays: bool) -> int:
     """Run until Ctrl-C (status 0) or until the network ends by itself (status 1)."""
     began = time.perf_counter()
     apps = session.read_apps(files)
@@ -30,7 +30,7 @@ def up(files: Sequence[Path], port: int) -> int:
     listener = session.open_door()
     _say(f"booting {len(apps)} app{'s' if len(apps) != 1 else ''}: {', '.join(app.app for app in apps)}")
     try:
-        with World(session.settings(apps, published)) as world:
+        with World(session.settings(apps, published, cross_network_replays)) as world:
             from flyroutes import checking  # its libraries are read while the network starts
 
             door = world.wait_ready(_show_log)

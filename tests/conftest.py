@@ -1,6 +1,7 @@
 """Puts the whole run on a local Fly network, where a WireGuard peer sits, and reports on it at the end.
 
-No packet of a test can leave: the namespaces have no way out, and the run refuses to start elsewhere.
+No packet of a test can leave: the namespaces have no way out, and the run refuses to start elsewhere. With
+`--network live` the integration tests run where the user is, against an organization that the user names.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 import summary
+import where
+from flyroutes.errors import ConfigError
+from flyroutes.validation import preflight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,9 +28,16 @@ _cells: dict[tuple[str, str, str], str] = {}
 _standings: list[str] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The network to test."""
+    where.add_options(parser)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Outside: start a network and run this same command on it. Inside: go on."""
+    """Live: see that all is there. Else, outside: start a network and run there; inside: go on."""
+    if config.option.network == "live":
+        return _go_live(config)
     if "FLYROUTES_INSIDE" not in os.environ:
         return _run_inside(config.invocation_params.args)
     found = _ipv6_addresses()
@@ -35,6 +46,20 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
         what = strangers or "no 6PN address"
         raise pytest.UsageError(f"not on a network of ours ({what}): unset FLYROUTES_INSIDE")
     return None
+
+
+def _go_live(config: pytest.Config) -> int | None:
+    """Narrow the run to the integration tests, and tell at once what is missing to reach the network."""
+    try:
+        chosen = config.args_source is config.ArgsSource.ARGS
+        config.args[:] = where.live_selection(config.args, _ROOT, chosen=chosen)
+        problems = preflight.check(where.environment_of(config.option), os.environ)
+    except ConfigError as error:
+        print(f"pytest: {error}", file=sys.stderr)
+        return error.exit_status
+    for problem in problems:
+        print(f"pytest: {problem}", file=sys.stderr)
+    return max((problem.exit_status for problem in problems), default=None)
 
 
 def _run_inside(arguments: Iterable[object]) -> int:
@@ -64,9 +89,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[pytest.TestReport]:
-    """Note the outcome of a test that stands for one cell of the matrix."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    """Note the outcome of a test that stands for one cell of the matrix; let Ctrl-C end the run."""
     report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt):
+        item.session.shouldstop = "interrupted"  # Trio has wrapped it, so that pytest took it for a failure
     marker = item.get_closest_marker("cell")
     if marker is not None and report.when == "call":
         *cell, expected = marker.args

@@ -17,7 +17,7 @@ APP = "sleepers"
 
 
 async def main(count: int) -> None:
-    async with Fly.from_environment(os.environ) as fly:
+    async with Fly.from_environment(os.environ, polite=False) as fly:
         (first,) = await fly.machines(APP)
         print("before", flush=True)
         sys.stdin.readline()

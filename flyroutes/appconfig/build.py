@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.appconfig import groups
 from flyroutes.appconfig.rules import external_ports
 from flyroutes.appconfig.schema import SIZES
-from flyroutes.platform.model import Check, Concurrency, HttpOptions, Port, Restart, Service
+from flyroutes.platform.model import Check, Concurrency, HttpOptions, Port, ReplayCacheRule, Restart, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from flyroutes.appconfig.tables import Table
 
@@ -71,6 +71,7 @@ def _http_options(table: Table) -> HttpOptions:
         headers_read_timeout=given.get("headers_read_timeout") or None,
         pristine=response.get("pristine", False),
         response_headers=response.get("headers", ()),
+        replay_cache=tuple(ReplayCacheRule(**rule) for rule in given.get("replay_cache", ())),
     )
 
 
@@ -95,6 +96,13 @@ def toplevel_checks(root: Table, group: str) -> tuple[Check, ...]:
     http = root.get("http_service") or {}
     port = {"port": http["internal_port"]} if "internal_port" in http else {}
     return tuple(check(named[id(table)], {**port, **table}) for table in belonging)
+
+
+def files(given: Iterable[Table]) -> tuple[tuple[str, bytes], ...]:
+    """The files of `[[files]]` tables; one with an empty source stands for none, as the docs say."""
+    return tuple(
+        (file["guest_path"], file["local_path"]) for file in given if file.get("local_path") is not None
+    )
 
 
 def restart(root: Table, group: str) -> Restart:

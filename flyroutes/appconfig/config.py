@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+RELEASE_TIMEOUT = 300.0
+"""Seconds that a release command has (docs reference/configuration)."""
 _OVERRIDES = {"cmd", "entrypoint", "exec"}
 """Keys of `[experimental]` that replace a part of the image's command."""
 
@@ -43,6 +45,9 @@ class AppConfig:
     """Process group to the words of its command; no words means the image's own command."""
     machines: Mapping[str, MachineConfig]
     """Process group to what each of its Machines is made of."""
+    release: MachineConfig | None
+    """The throw-away Machine of `[deploy] release_command`, which runs before the others are made."""
+    release_timeout: float
     warnings: tuple[str, ...]
     """What the local network does not honour, and what will not do what it seems to say."""
 
@@ -169,20 +174,45 @@ def _freeze(root: Table, app: str, built: Build, commands: Mapping[str, tuple[st
         image=image,
         processes=root.get("processes") or {groups.APP: ()},
         machines={group: _machine(root, group, shared, command) for group, command in commands.items()},
+        release=_release(root, shared, built),
+        release_timeout=(root.get("deploy") or {}).get("release_command_timeout", RELEASE_TIMEOUT),
         warnings=root.at.report.close(),
     )
 
 
+def _release(root: Table, shared: MachineConfig, built: Build) -> MachineConfig | None:
+    """flyctl ToReleaseMachineConfig: the command replaces CMD and leaves ENTRYPOINT."""
+    words = (root.get("deploy") or {}).get("release_command")
+    if not words:
+        return None
+    entrypoint = (root.get("experimental") or {}).get("entrypoint") or built.entrypoint
+    return replace(
+        shared,
+        command=(*entrypoint, *words),
+        env={**_env(root), "RELEASE_COMMAND": "1"},
+        restart=Restart("no"),
+        metadata={"fly_platform_version": "v2", "fly_process_group": "fly_app_release_command"},
+        files=build.files(root.get("files") or ()),
+        skip_dns_registration=True,
+        auto_destroy=True,
+    )
+
+
+def _env(root: Table) -> dict[str, str]:
+    region = {"PRIMARY_REGION": root["primary_region"]} if "primary_region" in root else {}
+    return {**root.get("env", {}), **region}
+
+
 def _machine(root: Table, group: str, shared: MachineConfig, command: tuple[str, ...]) -> MachineConfig:
     """What flyctl makes of the file for one process group (flyctl updateMachineConfig)."""
-    region = {"PRIMARY_REGION": root["primary_region"]} if "primary_region" in root else {}
     return replace(
         shared,
         command=command,
-        env={**root.get("env", {}), "FLY_PROCESS_GROUP": group, **region},
+        env={**_env(root), "FLY_PROCESS_GROUP": group},
         services=tuple(map(build.service, groups.of(root, group, groups.services(root)))),
         checks=build.toplevel_checks(root, group),
         restart=build.restart(root, group),
+        files=build.files(groups.of(root, group, root.get("files") or ())),
         metadata={"fly_platform_version": "v2", "fly_process_group": group},
         memory_mb=build.memory_mb(root, group),
     )

@@ -62,8 +62,8 @@ _DEPLOY = table(
         "strategy": ignored(choice("canary", "rolling", "immediate", "bluegreen")),
         "max_unavailable": ignored(number),
         "wait_timeout": ignored(duration(None)),
-        "release_command": ignored(values.command),
-        "release_command_timeout": ignored(duration(None)),
+        "release_command": values.command,
+        "release_command_timeout": duration(None),
         "release_command_vm": ignored(table(_VM)),
         "seed_command": ignored(values.command),
     }
@@ -95,7 +95,15 @@ _MOUNT = table(
     }
 )
 _FILE = table(
-    {"guest_path": text, "local_path": text, "secret_name": text, "raw_value": text, "processes": words()}
+    {
+        "guest_path": values.guest_path,
+        "local_path": values.local_file,
+        "secret_name": gap(text, "has no secrets; give the file a local_path"),
+        # The documentation takes it for base64, flyctl for the content itself.
+        "raw_value": gap(text, "does not guess whether this is base64; give the file a local_path"),
+        "processes": words(),
+    },
+    need={"guest_path": "add the absolute path at which the Machine is to find the file"},
 )
 
 ROOT: dict[str, Reader] = {
@@ -124,7 +132,7 @@ ROOT: dict[str, Reader] = {
     "deploy": _DEPLOY,
     "experimental": _EXPERIMENTAL,
     "mounts": gap(tables(_MOUNT), "has no volumes; run this app on Fly, or remove the section"),
-    "files": gap(tables(_FILE), "places no [[files]]; COPY them in the Dockerfile"),
+    "files": tables(_FILE),
     "machine_config": gap(text, "runs one container in a Machine"),
     "container": gap(text, "runs one container in a Machine"),
     "machine_checks": MACHINE_CHECKS,

@@ -83,7 +83,13 @@ _REPLAY_CACHE = table(
         "type": choice("cookie", "header"),
         "name": text,
         "allow_bypass": boolean,
-    }
+    },
+    need={
+        "path_prefix": 'add one, as path_prefix = "/"',
+        "ttl_seconds": "add ttl_seconds = 10 or more",
+        "type": 'add type = "cookie" or "header"',
+        "name": "add the name of the cookie or header that tells sessions apart",
+    },
 )
 _HTTP_OPTIONS = table(
     {
@@ -92,7 +98,7 @@ _HTTP_OPTIONS = table(
         "headers_read_timeout": integer(0),
         "h2_backend": boolean,
         "response": table({"pristine": boolean, "headers": names.response_headers}),
-        "replay_cache": ignored(tables(_REPLAY_CACHE)),
+        "replay_cache": tables(_REPLAY_CACHE),
     }
 )
 _PORTS = tables(

@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Callable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,6 +88,29 @@ def words(item: Reader = text) -> Reader:
         return None if None in found else found
 
     return read
+
+
+def guest_path(value: Any, at: Where) -> str | None:
+    """The absolute path of a file in a Machine."""
+    path = text(value, at)
+    if path is not None and (not path.startswith("/") or path.endswith("/") or ".." in path.split("/")):
+        at.error("an absolute path of a file", value, "write it in full, as /app/config.yaml")
+        return None
+    return path
+
+
+def local_file(value: Any, at: Where) -> bytes | None:
+    """The content of a file beside the fly.toml (docs reference/configuration: files); none for no path."""
+    path = text(value, at)
+    if not path:
+        return None
+    try:
+        return (Path(at.source).parent / path).read_bytes()
+    except OSError as error:
+        at.error(
+            "a file that can be read", value, f"{error.strerror}; the path begins at the fly.toml".lower()
+        )
+        return None
 
 
 def argv(value: Any, at: Where) -> tuple[str, ...] | None:

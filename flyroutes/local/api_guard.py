@@ -49,6 +49,26 @@ class RequireToken:
         return scheme.lower() in (b"bearer", b"flyv1") and hmac.compare_digest(token.strip(), self._token)
 
 
+class OneMachineOnly:
+    """Answers 403 for all but one Machine: what a Machine may do to itself it may do without a token.
+
+    docs reference/suspend-resume; the status is `assumed`.
+    """
+
+    def __init__(self, app: ASGIApp, app_name: str, machine_id: str) -> None:
+        self._app = app
+        self._own = f"/v1/apps/{app_name}/machines/{machine_id}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        app, path = self._app, scope.get("path", "")
+        # The Machine's, or OIDC's, of which the API says itself that it is not there.
+        if scope["type"] == "http" and not f"{path}/".startswith((f"{self._own}/", "/v1/tokens/")):
+            reason = f"forbidden: without a token this socket serves {self._own} alone, not {path}"
+            app = JSONResponse({"error": reason}, 403)
+        await app(scope, receive, send)
+
+
 async def json_body(request: Request) -> Any:
     """The request's JSON; {} when it has no body. PlatformError: 400 other text, 408 slow, 413 too large."""
     raw = bytearray()

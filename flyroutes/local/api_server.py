@@ -1,52 +1,59 @@
-"""The Machines API on hypercorn, at `_api.internal:4280` (docs machines/api/working-with-machines-api)."""
+"""The Machines API on hypercorn: at `_api.internal:4280` of each network, and for each Machine by itself.
+
+docs machines/api/working-with-machines-api, docs reference/suspend-resume.
+"""
 
 from __future__ import annotations
 
 import functools
 import logging
-import os
-import socket
 from typing import TYPE_CHECKING
 
-import hypercorn.trio
-import hypercorn.trio.run
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState, LifespanState
 
 from flyroutes.local.api import make_app
-from flyroutes.platform.addresses import API_PORT
+from flyroutes.local.api_guard import OneMachineOnly, RequireToken
 
 if TYPE_CHECKING:
-    from flyroutes.local.api import Control
+    from starlette.types import ASGIApp
+
+    from flyroutes.local.control import Control
+    from flyroutes.platform.model import Machine
 
 
-class _SturdyTCPServer(TCPServer):
-    """hypercorn lets an exception of one connection end the server: here it ends that connection alone."""
+class APIServer:
+    """One API, with as many doors as there are listeners."""
 
-    async def run(self) -> None:
+    def __init__(self, control: Control, token: str) -> None:
+        self._app = make_app(control)
+        self._guarded = RequireToken(self._app, token)
+        self._context = WorkerContext(None)
+        self._config = Config()
+        self._config.errorlog = None
+        # Longer than clients keep an idle connection: the side that sends must be the first to hang up.
+        self._config.keep_alive_timeout = 75
+
+    async def serve(self, listener: trio.SocketListener) -> None:
+        """Serve who has the token, for ever."""
+        await self._serve(listener, self._guarded)
+
+    async def serve_machine(self, listener: trio.SocketListener, machine: Machine) -> None:
+        """Serve a Machine what concerns itself, without a token, for ever."""
+        await self._serve(listener, OneMachineOnly(self._app, machine.app, machine.id))
+
+    async def _serve(self, listener: trio.SocketListener, app: ASGIApp) -> None:
+        handler = functools.partial(self._connection, ASGIWrapper(app))  # type: ignore[arg-type]
+        await trio.serve_listeners(handler, [listener])
+
+    async def _connection(self, app: ASGIWrapper, stream: trio.SocketStream) -> None:
+        """hypercorn lets an exception of one connection end the server: here it ends that one alone."""
+        state = ConnectionState(LifespanState())
         try:
-            await super().run()
+            await TCPServer(app, self._config, self._context, state, stream).run()  # type: ignore[arg-type]
         except* Exception as group:
             logging.getLogger("flyroutes.api").warning("a connection failed: %r", group.exceptions)
-
-
-async def serve_api(
-    control: Control, token: str, address: str, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Serve for ever on [address]:4280; reports when it listens."""
-    hypercorn.trio.run.TCPServer = _SturdyTCPServer  # type: ignore[attr-defined]
-    listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((address, API_PORT))
-    listener.listen(1024)
-    config = Config()
-    config.bind = [f"fd://{os.dup(listener.fileno())}"]
-    config.backlog = 1024
-    config.errorlog = None
-    # Longer than clients keep an idle connection: the side that sends must be the one that hangs up first.
-    config.keep_alive_timeout = 75
-    async with trio.open_nursery() as nursery:
-        serve = functools.partial(hypercorn.trio.serve, mode="asgi")
-        await nursery.start(serve, make_app(control, token), config)
-        task_status.started()

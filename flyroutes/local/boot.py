@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyroutes.appconfig import check_ips
+from flyroutes.errors import PlatformError
+from flyroutes.local import app_ips
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flyroutes.appconfig import AppConfig
     from flyroutes.local.control import Control, Log
-    from flyroutes.platform.model import IPType, Service
+    from flyroutes.platform.model import IPType, MachineConfig, Service
 
 
 def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
@@ -30,12 +32,34 @@ def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
 
 
 async def deploy(control: Control, config: AppConfig) -> None:
-    """Create the app, its IPs, and one Machine per process group."""
-    await control.create_app(config.app)
+    """Create the app and its IPs, run its release command, and make one Machine per process group."""
+    control.add_app(config.app)
     for kind in ip_types(config.every_service):
-        await control.allocate_ip(config.app, kind)
+        app_ips.allocate(control, config.app, kind)
+    if config.release:
+        await _run_release(control, config, config.release)
     for group in config.processes:
         await control.create_machine(config.app, config.machine_config(group), region=config.primary_region)
+
+
+async def _run_release(control: Control, config: AppConfig, release: MachineConfig) -> None:
+    """Run the release command to its end; PlatformError unless it exits with 0, and then nothing is deployed.
+
+    The Machines API does not answer yet.
+    """
+    machine = await control.create_machine(config.app, release, region=config.primary_region)
+    try:
+        await control.wait(machine.id, ("stopped", "failed", "destroyed"), config.release_timeout)
+    except PlatformError as error:
+        limit = f"is still running after {config.release_timeout:g} s: raise release_command_timeout"
+        raise PlatformError(f"{config.source}: [deploy] release_command {limit}", 408) from error
+    ended = control.machine_of(config.app, machine.id, control.destroyed)
+    code = next((event.exit_code for event in reversed(ended.events) if event.exit_code is not None), None)
+    if code != 0:
+        came = "did not start" if code is None else f"exited with {code}"
+        raise PlatformError(
+            f"{config.source}: [deploy] release_command {came}, so {config.app} is not deployed"
+        )
 
 
 async def deploy_all(control: Control, configs: Sequence[AppConfig], log: Log) -> None:

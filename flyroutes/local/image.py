@@ -1,4 +1,4 @@
-"""The files of an image: what a Dockerfile copies, laid out once, and copied for each Machine.
+"""The files of a Machine: what a Dockerfile copies, laid out once, and copied for each Machine.
 
 RUN lines are not executed; packages come from the Python environment that runs flyroutes.
 """
@@ -15,7 +15,7 @@ from flyroutes.errors import EmulationGap
 from flyroutes.local.kernel import root
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import Image
+    from flyroutes.platform.model import Image, MachineConfig
 
 _SYSTEM = {"bin", "boot", "dev", "lib", "lib32", "lib64", "proc", "run", "sbin", "sys", "usr"}
 _SHARED = {*_SYSTEM, "etc", "home", "opt", "root", "tmp", "var", ".flyroutes"}
@@ -24,15 +24,17 @@ _LEFT_OUT = (".git", ".venv", "node_modules")
 LARGEST = 256 << 20
 
 
-def unpack(image: Image, directory: Path) -> dict[str, str]:
-    """Lay the image's files out in a Machine's `directory`, fresh at each start as on Fly.
+def unpack(config: MachineConfig, directory: Path) -> dict[str, str]:
+    """Lay the files of the image and of the config out in a Machine's `directory`, fresh at each start.
 
     Returns directory -> place to show it at. Raises EmulationGap for an image of more than LARGEST bytes,
     and for places that cannot be shown.
     """
+    image = config.image
     built = root.image_directory(image.ref.partition(":")[0].replace("/", "_"))
     targets = [image.workdir, *(target for _, target in image.copies)]
     mounts = {mount_point(target) for target in targets} - {"/"}
+    mounts |= {_directory_of(place) for place, _ in config.files}
     if image.copies and not built.exists():
         _fill(built, image)
     if image.copies:
@@ -40,7 +42,22 @@ def unpack(image: Image, directory: Path) -> dict[str, str]:
     for place in mounts:
         (directory / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
         Path(place).mkdir(exist_ok=True)
+    for place, content in config.files:
+        target = Path(os.path.realpath(directory / place.lstrip("/")))
+        if not target.is_relative_to(os.path.realpath(directory)):
+            raise EmulationGap(f"files: {place} lies behind a link of the image that leads to {target}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
     return {str(directory / place.lstrip("/")): place for place in mounts}
+
+
+def _directory_of(file: str) -> str:
+    """The top-level directory of one of the config's files; EmulationGap for a file in none."""
+    if len(PurePosixPath(file).parts) < 3:
+        raise EmulationGap(
+            f"files: the local network places none at {file}: give it a directory, as /app{file}"
+        )
+    return mount_point(file)
 
 
 def _fill(files: Path, image: Image) -> None:

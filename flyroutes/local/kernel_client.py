@@ -30,12 +30,20 @@ class KernelClient:
 
     def start(self, machine: Machine, network: Network) -> Running:
         """Build the Machine's namespaces and start its command."""
-        pid, (output,) = self._spawner.call("start", machine, network)
-        return Running(pid, output)
+        pid, (output, api) = self._spawner.call("start", machine, network)
+        return Running(pid, output, api)
 
     def remove(self, machine: Machine, network: Network) -> None:
         """Take away what an ended Machine has left."""
         self._spawner.call("remove", machine, network)
+
+    def freeze(self, pid: int, machine: Machine, network: Network) -> None:
+        """Stop all that runs in the Machine with process 1 `pid`, and cut it off."""
+        self._spawner.call("freeze", pid, machine, network)
+
+    def thaw(self, pid: int, machine: Machine, network: Network) -> None:
+        """Let it go on."""
+        self._spawner.call("thaw", pid, machine, network)
 
     def execute(self, pid: int, machine: Machine, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
         """Start `command` beside the app of the Machine with process 1 `pid`; the pid to `wait` for."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyroutes.errors import PlatformError
 from flyroutes.local import image, init, inside
-from flyroutes.local.kernel import namespaces, root, syscalls, wiring
+from flyroutes.local.kernel import freezer, namespaces, root, syscalls, wiring
 from flyroutes.local.kernel.firewall import Firewall
 from flyroutes.platform import addresses
 from flyroutes.platform.runtime import environment, hosts_file, resolv_conf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from flyroutes.platform.model import Machine, Network, Peer
 
@@ -29,10 +31,15 @@ PATH = f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/s
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A Machine's process 1: its pid, and a file from which what the app prints can be read."""
+    """A Machine's process 1: its pid, and two files.
+
+    From `output` what the app prints can be read; `api` is the listening socket that the Machine sees as
+    `/.fly/api`.
+    """
 
     pid: int
     output: int
+    api: int
 
 
 class Kernel:
@@ -49,25 +56,28 @@ class Kernel:
         link = _machine_link(machine, network)
         self._firewall.allow_sources(link.number, _bare(link.addresses))
         output, theirs = os.pipe()
+        directory = root.machine_directory(machine.id)
+        api = _listen(directory / "fly")
         try:
-            directory = root.machine_directory(machine.id)
             (directory / "hosts").write_text(hosts_file(machine))
-            files = image.unpack(machine.config.image, directory / "files")
+            files = image.unpack(machine.config, directory / "files")
             with self._home.away(namespaces.MACHINE):
                 self._fabric.connect(link)
                 self._show_files(machine, files)
                 pid = _fork_machine(machine, theirs, self._uid)
         except BaseException:
             os.close(output)
+            api.close()
             self.remove(machine, network)
             raise
         finally:
             os.close(theirs)
-        return Running(pid, output)
+        return Running(pid, output, api.detach())
 
     def _show_files(self, machine: Machine, files: Mapping[str, str]) -> None:
         syscalls.sethostname(machine.id)
         root.bind(root.machine_directory(machine.id) / "hosts", "/etc/hosts")
+        root.bind(root.machine_directory(machine.id) / "fly", root.FLY)
         root.private_tmp()
         for source, target in files.items():
             root.bind(source, target)
@@ -79,6 +89,19 @@ class Kernel:
         self._firewall.allow_sources(link.number, _bare(link.addresses), remove=True)
         self._fabric.disconnect(link)
         shutil.rmtree(root.machine_directory(machine.id), ignore_errors=True)
+
+    def freeze(self, pid: int, machine: Machine, network: Network) -> None:
+        """Stop the Machine whose process 1 is `pid`, and cut its link: see `freezer`.
+
+        With the link up the kernel would go on accepting connections for a frozen listener.
+        """
+        freezer.stop(self._home, pid)
+        self._fabric.take_down(_machine_link(machine, network))
+
+    def thaw(self, pid: int, machine: Machine, network: Network) -> None:
+        """Undo `freeze`."""
+        self._fabric.bring_up(_machine_link(machine, network))
+        freezer.go_on(self._home, pid)
 
     def execute(self, pid: int, machine: Machine, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
         """Start `command` beside the app of the Machine whose process 1 is `pid`; the go-between's pid."""
@@ -145,12 +168,30 @@ def _become_machine(machine: Machine, output: int, uid: int) -> None:
     try:
         nothing = os.open(os.devnull, os.O_RDONLY)
         init.quiet_child(nothing, output, output)
+        # As long as process 1 lives: the place of Fly's SSH server, which nobody else can have (docs
+        # blueprints/opensshd). It is bound and does not listen, so that whoever knocks is refused.
+        _hallpass = _take_port_22(machine.private_ip)
         command = machine.config.command or machine.config.image.command
         init.run(command, _environment(machine), machine.config.image.workdir, uid)
     except BaseException as error:
         os.write(2, f"process 1 failed: {error!r}\n".encode())
     finally:
         os._exit(1)
+
+
+def _take_port_22(address: str) -> socket.socket:
+    taken = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    taken.bind((address, 22))
+    return taken
+
+
+def _listen(directory: Path) -> socket.socket:
+    """The socket that a Machine sees as /.fly/api."""
+    directory.mkdir(exist_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.bind(str(directory / "api"))
+    sock.listen(128)
+    return sock
 
 
 def _machine_link(machine: Machine, network: Network) -> wiring.Link:

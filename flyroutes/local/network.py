@@ -7,6 +7,7 @@ JSON a packet, and ends with it.
 from __future__ import annotations
 
 import gc
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,10 @@ from flyroutes.platform.fabric import resolver_addresses
 from flyroutes.platform.model import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
+    from flyroutes.local.api_server import APIServer
     from flyroutes.local.settings import Settings
     from flyroutes.local.spawner import Spawner
-    from flyroutes.platform.model import Platform
+    from flyroutes.platform.model import Machine, Platform
 
 PEER = "laptop"
 
@@ -53,6 +55,8 @@ class LocalNetwork:
         self._settings = settings
         self._authority = authority
         self._resolving: set[str] = set()
+        self._api_ready = trio.Event()
+        self._api: APIServer
 
     async def run(self) -> None:
         """Start all parts, boot the apps, tell the launcher, go on for ever."""
@@ -61,11 +65,13 @@ class LocalNetwork:
             nursery = self._nursery
             nursery.start_soon(self._launcher.write)
             nursery.start_soon(self._kernel.watch)
-            self._control = Control(self._kernel, nursery, self._observe, log, settings.region)
-            self._proxy = Proxy(self._snapshot, self._control.start, self._authority, log, settings.region)
+            self._control = Control(
+                self._kernel, nursery, self._observe, log, settings.region, self._serve_machine
+            )
+            self._proxy = Proxy(self._snapshot, self._control.wake, self._authority, log, settings.region)
             self._resolver = dns_server.Resolver(self._snapshot)
             await nursery.start(self._proxy.run)
-            self._control.publish()
+            self._control.publish(cross_network_replays=settings.cross_network_replays)
             nursery.start_soon(run_checks, self._snapshot, self._control.report_check)
             nursery.start_soon(self._autostop)
             await self._boot_apps()
@@ -75,9 +81,9 @@ class LocalNetwork:
         return self._control.platform
 
     async def _autostop(self) -> None:
-        stop = self._control.stop  # also where a service asks for suspend, which is not there yet
         period = self._settings.autostop_period
-        await run_autostop(self._snapshot, self._proxy, stop, stop, period, self._launcher.log)
+        stop, suspend = self._control.stop, self._control.suspend
+        await run_autostop(self._snapshot, self._proxy, stop, suspend, period, self._launcher.log)
 
     async def _boot_apps(self) -> None:
         try:
@@ -90,12 +96,13 @@ class LocalNetwork:
     async def _open_to_peers(self) -> None:
         """Start the Machines API, make the place where a peer sits, and hand it to the launcher."""
         # Imported late: the apps start while Python reads these.
-        from flyroutes.local.api_server import serve_api
+        from flyroutes.local.api_server import APIServer
 
+        self._api = APIServer(self._control, self._settings.token)
+        self._api_ready.set()
+        await trio.lowlevel.checkpoint()
         peer = self._control.add_peer(PEER, DEFAULT_NETWORK)
         network = self._control.platform.networks[DEFAULT_NETWORK]
-        server = addresses.dns_server(network)
-        await self._nursery.start(serve_api, self._control, self._settings.token, server)
         door = self._kernel.add_peer(peer, network, 0)
         env = {
             "FLY_API_TOKEN": self._settings.token,
@@ -111,15 +118,24 @@ class LocalNetwork:
         wanted = set(resolver_addresses(platform))
         for address in wanted - self._resolving:
             self._serve_dns(address)
+            self._nursery.start_soon(self._serve_api, _listener(address, addresses.API_PORT))
         self._resolving |= wanted
 
     def _serve_dns(self, address: str) -> None:
         # One socket per address, so that each answer leaves from the address that was asked.
-        udp = _bound(socket.SOCK_DGRAM, address)
-        tcp = _bound(socket.SOCK_STREAM, address)
-        tcp.listen(1024)
+        udp = _bound(socket.SOCK_DGRAM, address, 53)
         self._nursery.start_soon(dns_server.serve_udp, udp, self._resolver.udp)
-        self._nursery.start_soon(dns_server.serve_tcp, trio.SocketListener(tcp), self._resolver.tcp)
+        self._nursery.start_soon(dns_server.serve_tcp, _listener(address, 53), self._resolver.tcp)
+
+    async def _serve_api(self, listener: trio.SocketListener) -> None:
+        await self._api_ready.wait()
+        await self._api.serve(listener)
+
+    async def _serve_machine(self, machine: Machine, listener: int) -> None:
+        with trio.socket.fromfd(listener, socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            os.close(listener)
+            await self._api_ready.wait()
+            await self._api.serve_machine(trio.SocketListener(sock), machine)
 
     async def _publish(self, app: str, listener: socket.socket) -> None:
         async def serve(stream: trio.SocketStream) -> None:
@@ -128,8 +144,14 @@ class LocalNetwork:
         await trio.serve_listeners(serve, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
 
 
-def _bound(kind: socket.SocketKind, address: str) -> trio.socket.SocketType:
+def _bound(kind: socket.SocketKind, address: str, port: int) -> trio.socket.SocketType:
     sock = socket.socket(socket.AF_INET6, kind)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((address, 53))
+    sock.bind((address, port))
     return trio.socket.from_stdlib_socket(sock)
+
+
+def _listener(address: str, port: int) -> trio.SocketListener:
+    tcp = _bound(socket.SOCK_STREAM, address, port)
+    tcp.listen(1024)
+    return trio.SocketListener(tcp)

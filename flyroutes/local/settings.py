@@ -16,6 +16,7 @@ class Settings:
     """`uid` is the real user; `published` are listening sockets on the host's loopback, by app.
 
     `autostop_period` is how often autostop looks, in seconds; Fly says every few minutes.
+    `cross_network_replays` is the organization's switch of that name.
     """
 
     apps: tuple[AppConfig, ...]
@@ -24,3 +25,4 @@ class Settings:
     region: str = "iad"
     autostop_period: float = 300.0
     published: dict[str, socket.socket] = field(default_factory=dict)
+    cross_network_replays: bool = False

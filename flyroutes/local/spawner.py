@@ -172,7 +172,7 @@ def _methods(kernel: Kernel, children: _Children) -> dict[str, _Method]:
     def start(_files: list[int], machine: Machine, network: Network) -> tuple[int, list[int]]:
         running = kernel.start(machine, network)
         children.alive.add(running.pid)
-        return running.pid, [running.output]
+        return running.pid, [running.output, running.api]
 
     def execute(
         files: list[int], pid: int, machine: Machine, command: Sequence[str]
@@ -193,11 +193,21 @@ def _methods(kernel: Kernel, children: _Children) -> dict[str, _Method]:
 
         return call
 
+    def in_living(method: Callable[[int, Machine, Network], None]) -> _Method:
+        def call(_files: list[int], pid: int, machine: Machine, network: Network) -> tuple[None, list[int]]:
+            if pid in children.alive:  # its end may not have been heard of over there
+                method(pid, machine, network)
+            return None, []
+
+        return call
+
     named: dict[str, _Method] = {
         "start": start,
         "execute": execute,
         "add_peer": add_peer,
         "signal": plainly(children.signal),
+        "freeze": in_living(kernel.freeze),
+        "thaw": in_living(kernel.thaw),
     }
     plain = (kernel.remove, kernel.answer_for, kernel.allow_reach, kernel.set_udp_services)
     return {**named, **{method.__name__: plainly(method) for method in plain}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flyroutes.platform.lifecycle import COMING, STARTABLE
 from flyroutes.platform.regions import distance_km
 
 if TYPE_CHECKING:
@@ -42,14 +43,13 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Nothing now and nothing on its way."""
+    """Nothing now and nothing on its way; `code` is Fly's."""
 
     reason: str
+    code: str = "PR03"
 
 
 Decision = Forward | Start | Wait | Refuse
-STARTABLE: frozenset[str] = frozenset(("stopped", "suspended"))
-"""States from which a request starts a Machine (docs reference/fly-proxy-autostop-autostart)."""
 
 
 def choose_machine(
@@ -115,12 +115,12 @@ def at_limit(limit: int | None, candidate: Candidate, loads: Mapping[tuple[str, 
 def _on_its_way(candidate: Candidate) -> bool:
     """Starting, or stopping so that it can be started again."""
     state = candidate.machine.state
-    return state == "starting" or (state == "stopping" and candidate.service.autostart)
+    return state in COMING or (state in ("stopping", "suspending") and candidate.service.autostart)
 
 
 def _to_start(candidates: tuple[Candidate, ...], region: str) -> Machine | None:
-    """The stopped Machine to start: nearest first, and the same for all who ask, so that it starts once."""
-    if any(each.machine.state == "starting" for each in candidates):
+    """The Machine to start: nearest first, and the same for all who ask, so that it starts once."""
+    if any(each.machine.state in COMING for each in candidates):
         return None
     stopped = [
         each.machine

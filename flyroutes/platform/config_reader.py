@@ -5,6 +5,7 @@ Source: docs machines/api/machines-resource (config object properties), fly-go m
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -19,6 +20,7 @@ from flyroutes.platform.model import (
     Image,
     MachineConfig,
     Port,
+    ReplayCacheRule,
     Restart,
     Service,
     TlsVersion,
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGSTOP")
 CPU = {"cpu_kind": "shared", "cpus": 1}
 """The size that every local Machine has. Its CPU share is not limited, so no larger one is promised."""
+MIN_REPLAY_TTL = 10
+"""Seconds (docs networking/dynamic-request-routing)."""
 _MOST_UDP_PORTS = 256
 _LONGEST = (1 << 32) - 1  # fly-go: uint32
-_HTTP_OPTIONS = "h2_backend compress idle_timeout headers_read_timeout response"
+_HTTP_OPTIONS = "h2_backend compress idle_timeout headers_read_timeout response replay_cache"
 _CHECK = "type port interval timeout grace_period method path protocol headers"
 _HANDLERS: tuple[Handler, ...] = get_args(Handler)
 _TLS_VERSIONS: tuple[TlsVersion, ...] = get_args(TlsVersion)
@@ -49,7 +53,7 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
     config = Fields(
         data,
         "config",
-        "image init env services checks restart guest metadata dns stop_config",
+        "image init env services checks restart guest metadata dns stop_config auto_destroy files",
         {"size": "shared-cpu-1x"},
     )
     guest = Fields(config.raw("guest"), "config.guest", "memory_mb", CPU)
@@ -69,6 +73,8 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         metadata=config.texts("metadata"),
         memory_mb=guest.whole("memory_mb", plain.memory_mb, 1, 1 << 20),
         skip_dns_registration=dns.flag("skip_registration"),
+        files=tuple(_file(item, path) for item, path in config.many("files")),
+        auto_destroy=config.flag("auto_destroy"),
     )
 
 
@@ -87,6 +93,17 @@ def _image(ref: str, command: tuple[str, ...], images: Mapping[str, Image]) -> I
         reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
         raise EmulationGap(f"config.image: {ref!r} is unknown (known: {known}): {reason}")
     return replace(built, ref=ref) if built else Image(ref=ref)
+
+
+def _file(data: Any, path: str) -> tuple[str, bytes]:
+    file = Fields(data, path, "guest_path raw_value")
+    place = file.text("guest_path")
+    if not place.startswith("/") or ".." in place.split("/") or place.endswith("/"):
+        wrong(file.at("guest_path"), "an absolute path of a file, without ..", place)
+    try:
+        return place, base64.b64decode(file.text("raw_value"), validate=True)
+    except ValueError:
+        wrong(file.at("raw_value"), "base64", file.raw("raw_value"))
 
 
 def _restart(config: Fields) -> Restart:
@@ -167,6 +184,20 @@ def _port(data: Any, path: str) -> Port:
     )
 
 
+def _replay_cache(data: Any, path: str) -> ReplayCacheRule:
+    rule = Fields(data, path, "path_prefix ttl_seconds type name allow_bypass")
+    for key in ("path_prefix", "ttl_seconds", "name"):
+        if not rule.raw(key):
+            wrong(rule.at(key), "a value", rule.raw(key))
+    return ReplayCacheRule(
+        path_prefix=rule.text("path_prefix"),
+        ttl_seconds=rule.whole("ttl_seconds", low=MIN_REPLAY_TTL, high=1 << 31),
+        type=one_of(rule.raw("type"), ("cookie", "header"), rule.at("type")),
+        name=rule.text("name"),
+        allow_bypass=rule.flag("allow_bypass"),
+    )
+
+
 def _http_options(options: Fields) -> HttpOptions:
     response = Fields(options.raw("response"), options.at("response"), "pristine headers")
     headers = [
@@ -183,6 +214,7 @@ def _http_options(options: Fields) -> HttpOptions:
         headers_read_timeout=options.whole("headers_read_timeout", high=_LONGEST) or None,
         pristine=response.flag("pristine"),
         response_headers=tuple(headers),
+        replay_cache=tuple(_replay_cache(item, where) for item, where in options.many("replay_cache")),
     )
 
 

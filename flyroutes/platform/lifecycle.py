@@ -9,27 +9,58 @@ from flyroutes.errors import PlatformError
 if TYPE_CHECKING:
     from flyroutes.platform.model import Restart
 
-State = Literal["created", "starting", "started", "stopping", "stopped", "failed", "destroying", "destroyed"]
-Action = Literal["start", "launched", "stop", "exited", "crashed", "restart", "destroy", "gone"]
+State = Literal[
+    "created", "starting", "started", "stopping", "stopped", "suspending", "suspended", "restarting",
+    "replacing", "failed", "destroying", "destroyed",
+]  # fmt: skip
+Action = Literal[
+    "start", "launched", "stop", "exited", "crashed", "suspend", "suspended", "restart", "update", "destroy",
+    "gone",
+]  # fmt: skip
 
 TRANSITIONS: dict[tuple[State, Action], State] = {
     ("created", "start"): "starting",
     ("stopped", "start"): "starting",
+    ("suspended", "start"): "starting",
     ("failed", "start"): "starting",
     ("starting", "launched"): "started",
     ("starting", "crashed"): "failed",
     ("starting", "stop"): "stopping",
     ("started", "stop"): "stopping",
+    ("suspended", "stop"): "stopping",
+    ("restarting", "stop"): "stopping",
     # On Fly a clean exit under on-failure, and a crash whose retries are used up, both end as stopped.
     ("started", "exited"): "stopped",
     ("stopping", "exited"): "stopped",
-    ("started", "restart"): "starting",
+    ("started", "suspend"): "suspending",
+    ("suspending", "suspended"): "suspended",
+    ("suspending", "exited"): "stopped",
+    ("suspended", "exited"): "stopped",
+    ("started", "restart"): "restarting",
+    ("restarting", "exited"): "restarting",  # a restart by the API begins before the process has ended
+    ("restarting", "launched"): "started",
+    ("restarting", "crashed"): "failed",
+    # The old version's process ends, then the new version starts.
+    ("started", "update"): "replacing",
+    ("suspended", "update"): "replacing",
+    ("restarting", "update"): "replacing",
+    ("replacing", "exited"): "stopped",
+    ("created", "update"): "created",
+    ("stopped", "update"): "stopped",
+    ("failed", "update"): "stopped",
     ("created", "destroy"): "destroying",
     ("stopped", "destroy"): "destroying",
     ("failed", "destroy"): "destroying",
     ("destroying", "gone"): "destroyed",
 }
 """(state, action) -> state. What is not here is not allowed."""
+
+RUNNING: frozenset[State] = frozenset({"starting", "started", "restarting", "replacing", "stopping"})
+"""Must be stopped before it can be destroyed, unless by force."""
+COMING: frozenset[State] = frozenset({"starting", "restarting", "replacing"})
+"""On the way to `started` without anybody's doing."""
+STARTABLE: frozenset[State] = frozenset({"stopped", "suspended"})
+"""What Fly Proxy starts for a request (docs reference/fly-proxy-autostop-autostart)."""
 
 
 def after(state: State, action: Action) -> State:

@@ -40,6 +40,20 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayCacheRule:
+    """When Fly Proxy remembers a replay for a session (docs reference/configuration, replay_cache).
+
+    `path_prefix` may begin with a hostname. `ttl_seconds` is 10 or more.
+    """
+
+    path_prefix: str
+    ttl_seconds: int
+    type: Literal["cookie", "header"]
+    name: str
+    allow_bypass: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HttpOptions:
     """What the `http` handler of a port does otherwise (docs reference/configuration: http_options)."""
 
@@ -55,6 +69,7 @@ class HttpOptions:
     """Add no header of Fly's to responses, and leave the app's own of these names."""
     response_headers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Set on every response, by lower-case name; a header without values is removed."""
+    replay_cache: tuple[ReplayCacheRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +157,10 @@ class MachineConfig:
     metadata: Mapping[str, str] = field(default_factory=dict)
     memory_mb: int = 256
     skip_dns_registration: bool = False
+    files: tuple[tuple[str, bytes], ...] = ()
+    """(absolute path in the Machine, content): laid out on top of the image's files at each start."""
+    auto_destroy: bool = False
+    """The Machine is destroyed once its process has ended for good."""
 
     @property
     def process_group(self) -> str:
@@ -171,6 +190,17 @@ class CheckStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to change a Machine, for those who know `nonce`; see `leases`."""
+
+    nonce: str
+    expires_at: float
+    description: str = ""
+    version: str = ""
+    owner: str = "token@flyroutes.local"
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """One Machine: identity, addresses, state. `index` is its place in the network's address plan."""
 
@@ -196,6 +226,9 @@ class Machine:
     checks: tuple[CheckStatus, ...] = ()
     """Statuses of the service checks and top-level checks, by name."""
     events: tuple[Event, ...] = ()
+    lease: Lease | None = None
+    versions: tuple[tuple[str, MachineConfig], ...] = ()
+    """What the Machine was before: (instance_id, config), newest last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +272,8 @@ class Platform:
     """Everything at one moment. Never changed: each change makes a new value."""
 
     organization: str = "personal"
+    cross_network_replays: bool = False
+    """Whether `fly-replay` reaches apps on another network; off unless an organization turns it on."""
     networks: Mapping[str, Network] = field(default_factory=dict)
     apps: Mapping[str, App] = field(default_factory=dict)
     machines: Mapping[str, Machine] = field(default_factory=dict)

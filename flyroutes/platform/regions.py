@@ -17,6 +17,27 @@ _CITIES = {
     "syd": (-33.9, 151.2), "yyz": (43.7, -79.4),
 }  # fmt: skip
 _EARTH_RADIUS_KM = 6371
+_USA = frozenset(("dfw", "ewr", "iad", "lax", "ord", "sjc"))
+AREAS = {
+    "apac": frozenset(("bom", "nrt", "sin", "syd")),
+    "eu": frozenset(("ams", "arn", "cdg", "fra", "lhr")),
+    "na": _USA | {"yyz"},
+    "sa": frozenset(("gru",)),
+    "us": _USA,
+    "usa": _USA,
+    "any": frozenset(_CITIES),
+}
+"""Aliases in lists of regions (docs networking/dynamic-request-routing). Which region is where: assumed."""
+
+
+def is_place(name: str) -> bool:
+    """Whether `name` is a region code or an alias of an area."""
+    return name in _CITIES or name in AREAS
+
+
+def covers(place: str, region: str) -> bool:
+    """Whether `place`, a region code or an alias, names `region` or an area that has it."""
+    return place in (region, "any") or region in AREAS.get(place, ())
 
 
 def distance_km(one: str, other: str) -> float:

@@ -50,7 +50,17 @@ def find_service(
     `name` is the SNI or Host of the client; only a shared v4 needs it. `source` is the client's address.
     """
     app = find_app(platform, address, name, source)
-    return _service_of(platform, app, port) if app else None
+    return service_of(platform, app, port) if app else None
+
+
+def service_of(platform: Platform, app: App, number: int) -> Route | None:
+    """All Machines of `app` with that external port share its traffic, whatever their process group."""
+    found = [
+        (Candidate(machine, service), port)
+        for machine, service in _tcp_services(platform)
+        if machine.app == app.name and (port := service.port(number))
+    ]
+    return Route(app, found[0][1], tuple(candidate for candidate, _ in found)) if found else None
 
 
 def find_app(platform: Platform, address: str, name: str = "", source: str = "") -> App | None:
@@ -121,16 +131,6 @@ def _tcp_services(platform: Platform) -> Iterator[tuple[Machine, Service]]:
         for service in machine.config.services
         if service.protocol == "tcp"
     )
-
-
-def _service_of(platform: Platform, app: App, number: int) -> Route | None:
-    """All Machines of `app` with that external port share its traffic, whatever their process group."""
-    found = [
-        (Candidate(machine, service), port)
-        for machine, service in _tcp_services(platform)
-        if machine.app == app.name and (port := service.port(number))
-    ]
-    return Route(app, found[0][1], tuple(candidate for candidate, _ in found)) if found else None
 
 
 def _open_ports(ip: IP, ports: set[Port]) -> Iterator[int]:

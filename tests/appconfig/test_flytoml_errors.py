@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Read = Callable[..., AppConfig]
 
 HTTP = "[http_service]\ninternal_port = 8080\n"
+REPLAY_CACHE = (
+    '[[http_service.http_options.replay_cache]]\npath_prefix = "/"\ntype = "cookie"\nname = "sid"\n'
+)
 UDP = '[[services]]\nprotocol = "udp"\ninternal_port = 5000\n[[services.ports]]\n'
 TCP = '[[services]]\nprotocol = "tcp"\ninternal_port = 8080\n'
 PORTS = TCP + "[[services.ports]]\n"
@@ -74,6 +77,16 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         PORTS + "port = 80\nstart_port = 80\nend_port = 81",
         PORTS + "start_port = 80\nend_port = 81",
         ("ports #1: expected either port, or start_port and end_port", "keep one"),
+    ),
+    "a file that is not there": (
+        '[[files]]\nguest_path = "/a/b"\nlocal_path = "gone"',
+        '[[files]]\nguest_path = "/a/b"\nlocal_path = "Dockerfile"',
+        ("[[files]] #1 local_path", "no such file"),
+    ),
+    "a file outside of the Machine": (
+        '[[files]]\nguest_path = "/a/../b"',
+        '[[files]]\nguest_path = "/a/b"',
+        ("guest_path", "absolute path"),
     ),
     "half a range": (
         PORTS + "start_port = 80",
@@ -159,9 +172,14 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("[[services]] #1 http_checks #1 timeout", "write the unit"),
     ),
     "a replay cache too short to be taken": (
-        HTTP + "http_options = { replay_cache = [{ ttl_seconds = 9 }] }",
-        HTTP + "http_options = { replay_cache = [{ ttl_seconds = 10 }] }",
+        HTTP + REPLAY_CACHE + "ttl_seconds = 9",
+        HTTP + REPLAY_CACHE + "ttl_seconds = 10",
         ("replay_cache #1 ttl_seconds", "from 10"),
+    ),
+    "a replay cache for no name": (
+        HTTP + REPLAY_CACHE.replace('name = "sid"', "") + "ttl_seconds = 10",
+        HTTP + REPLAY_CACHE + "ttl_seconds = 10",
+        ("replay_cache #1", "the key name", "tells sessions apart"),
     ),
     "a response header that is neither text nor false": (
         HTTP + "http_options = { response = { headers = { X-A = true } } }",

@@ -8,7 +8,15 @@ import pytest
 
 from flyroutes.appconfig import load
 from flyroutes.errors import ConfigError
-from flyroutes.platform.model import Check, Concurrency, HttpOptions, Port, Restart, Service
+from flyroutes.platform.model import (
+    Check,
+    Concurrency,
+    HttpOptions,
+    Port,
+    ReplayCacheRule,
+    Restart,
+    Service,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +48,25 @@ def test_http_service_is_one_service_with_two_ports(read: Read) -> None:
         8080,
         (Port(80, 80, ("http",), force_https=True), Port(443, 443, ("http", "tls"), alpn=("mqtt",))),
     )
+
+
+@pytest.mark.parametrize(
+    ("service", "table"),
+    [
+        (HTTP, "http_service"),
+        (
+            '[[services]]\nprotocol = "tcp"\ninternal_port = 8080\n[[services.ports]]\nport = 80\n',
+            "services.ports",
+        ),
+    ],
+)
+def test_replay_cache_reaches_every_port(service: str, table: str, read: Read) -> None:
+    rule = 'path_prefix = "/api"\nttl_seconds = 600\ntype = "header"\nname = "Authorization"\n'
+    config = read(f"{service}[[{table}.http_options.replay_cache]]\n{rule}allow_bypass = true\n")
+    expected = (ReplayCacheRule("/api", 600, "header", "Authorization", allow_bypass=True),)
+    (found,) = config.services["app"]
+    assert {port.http_options.replay_cache for port in found.ports} == {expected}
+    assert config.warnings == ()
 
 
 def test_options_of_both_ports(read: Read) -> None:
@@ -242,3 +269,36 @@ def test_context_is_the_working_directory(tmp_path: Path, monkeypatch: pytest.Mo
     assert load(tmp_path / "fly" / "a.toml").image.command == ("/bin/sh", "-c", "here")
     (tmp_path / "fly" / "a.toml").write_text('app = "a"\n[build]\ndockerfile = "Dockerfile"')
     assert load(tmp_path / "fly" / "a.toml").image.command == ("/bin/sh", "-c", "there")
+
+
+def test_release_command_makes_a_machine_of_its_own(read: Read) -> None:
+    dockerfile = 'FROM scratch\nENTRYPOINT ["init"]\nCMD ["serve"]\n'
+    deploy = '[deploy]\nrelease_command = "migrate --all"\nrelease_command_timeout = "10s"\n[env]\nA = "1"'
+    config = read('primary_region = "iad"\n' + deploy, Dockerfile=dockerfile)
+    assert config.release is not None
+    assert (config.release.command, config.release_timeout) == (("init", "migrate", "--all"), 10)
+    assert config.release.env == {"A": "1", "PRIMARY_REGION": "iad", "RELEASE_COMMAND": "1"}
+    assert (config.release.process_group, config.release.services) == ("fly_app_release_command", ())
+    assert (config.release.auto_destroy, config.release.skip_dns_registration) == (True, True)
+    assert read("").release is None
+
+
+def test_files_belong_to_their_groups(read: Read) -> None:
+    text = """
+    [processes]
+    app = "a"
+    web = "b"
+    [[files]]
+    guest_path = "/config/one"
+    local_path = "one.txt"
+    [[files]]
+    guest_path = "/config/two"
+    local_path = "two.txt"
+    processes = ["web"]
+    [[files]]
+    guest_path = "/config/gone"
+    local_path = ""
+    """
+    config = read(text, one_txt="1", two_txt="")
+    assert config.machine_config("app").files == (("/config/one", b"1"),)
+    assert config.machine_config("web").files == (("/config/two", b""),)

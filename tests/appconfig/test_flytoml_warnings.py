@@ -27,7 +27,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         f"[[statics]] {IGNORED}: the app gets these requests",
     ),
     "one metrics section": ("[metrics]\nport = 9", "", f"[metrics] {IGNORED}"),
-    "release command": ('[deploy]\nrelease_command = "migrate"', "[deploy]", f"release_command {IGNORED}"),
+    "seed command": ('[deploy]\nseed_command = "seed"', "[deploy]", f"seed_command {IGNORED}"),
     "console command": ('console_command = "sh"', "", f"console_command {IGNORED}"),
     "swap": ("swap_size_mb = 512", "", f"swap_size_mb {IGNORED}"),
     "machine checks": (
@@ -75,7 +75,11 @@ GAPS: dict[str, tuple[str, str, str]] = {
     ),
     "several volumes": ('[[mounts]]\nsource = "d"', "", "[[mounts]]: the local network has no volumes"),
     "buildpacks": ('[build]\nbuilder = "x"', "[build]", "builds no images"),
-    "files": ('[[files]]\nguest_path = "/a"\nlocal_path = "a"', "", "COPY them in the Dockerfile"),
+    "a file out of a secret": (
+        '[[files]]\nguest_path = "/a/b"\nsecret_name = "S"',
+        '[[files]]\nguest_path = "/a/b"\nlocal_path = "Dockerfile"',
+        "has no secrets",
+    ),
     "containers": ('machine_config = "m.json"', "", "one container in a Machine"),
     "Consul": ("[experimental]\nenable_consul = true", "[experimental]\nenable_consul = false", "no Consul"),
     "a Dockerfile from afar": ('[build]\ndockerfile = "https://x/y"', "[build]", "fetches no Dockerfile"),

@@ -1,4 +1,7 @@
-"""The seam: the API's client, places to stand, apps made for one test. Nothing here asks where it runs."""
+"""The seam: the API's client, the environment's names, places to stand, apps made for one test.
+
+What differs from network to network is data, and comes from here: no test asks where it runs.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from asking import awake
 from flyroutes.client import Fly, MachineInfo
-from places import Place
+from flyroutes.errors import PlatformError
+from flyroutes.reference import SCRATCH, Environment
+from flyroutes.validation.places import Place
+from flyroutes.validation.routes import LAPTOP
+from where import environment_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-PUBLIC, FLYCAST, WORKER, ECHO = "public-http", "flycast-api", "sixpn-worker", "udp-echo"
-APPS = (PUBLIC, FLYCAST, WORKER, ECHO)
+    Inside = Callable[[str], Awaitable[Place]]
+
+SCRATCH_METADATA = {"flyroutes": "scratch"}
+"""Tells a Machine of a test from any other in `fly machine list`."""
+CLEAN_UP_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def environment(request: pytest.FixtureRequest) -> Environment:
+    """The apps under test: `environment.app(FLYCAST)` is one's name."""
+    return environment_of(request.config.option)
 
 
 @pytest.fixture
@@ -33,71 +50,96 @@ def peer(fly: Fly) -> Place:
 
 
 @pytest.fixture
-def inside(fly: Fly) -> Callable[[str], Any]:
-    """The place inside a Machine of an app, started if autostop stopped it: `await inside("udp-echo")`."""
+def inside(fly: Fly, environment: Environment) -> Inside:
+    """The place inside the first started Machine of a role: `await inside(ECHO)`."""
 
-    async def find(app: str) -> Place:
-        return Place(fly, app, (await _started(fly, app)).id)
+    async def find(role: str) -> Place:
+        return Place(fly, environment.app(role), (await awake(fly, environment.app(role)))[0].id)
 
     return find
 
 
-async def _started(fly: Fly, app: str) -> MachineInfo:
-    machines = await fly.machines(app)
-    assert machines, f"no Machine in {app}"
-    first = next((machine for machine in machines if machine.state == "started"), machines[0])
-    if first.state != "started":
-        await fly.start(app, first.id)
-        await fly.wait(app, first.id, "started")
-    return first
+@pytest.fixture
+def stand(peer: Place, inside: Inside) -> Inside:
+    """A place by its name in the matrix: `laptop`, or a role."""
 
+    async def find(place: str) -> Place:
+        return peer if place == LAPTOP else await inside(place)
 
-@pytest.fixture(autouse=True)
-async def awake(fly: Fly) -> None:
-    """The run lasts longer than autostop waits, and a stopped Machine has neither name nor open port."""
-    for app in (PUBLIC, FLYCAST):
-        await _started(fly, app)
+    return find
 
 
 class Scratch:
-    """Makes apps that live for one test."""
+    """Makes apps that live for one test. Their names and Machines say whose they are."""
 
-    def __init__(self, fly: Fly) -> None:
+    def __init__(self, fly: Fly, environment: Environment) -> None:
         self.fly = fly
+        self.environment = environment
         self._made: list[str] = []
 
-    async def app(self, network: str = "") -> str:
-        """A new app with a name of its own."""
-        name = f"scratch-{secrets.token_hex(4)}"
-        await self.fly.create_app(name, network)
-        self._made.append(name)
+    def name(self) -> str:
+        """The name of an app that nobody has."""
+        return f"{self.environment.app(SCRATCH)}-{secrets.token_hex(4)}"
+
+    async def app(self, network: str | None = None) -> str:
+        """A new app, on the environment's own network unless another one is named."""
+        name = self.name()
+        self._made.append(name)  # before it exists: an answer may get lost
+        where = self.environment.network if network is None else network
+        await self.fly.create_app(name, where, self.environment.organization)
         return name
 
+    async def private_app(self) -> str:
+        """A new app with a Flycast IP for the environment's own network."""
+        app = await self.app()
+        await self.fly.allocate_ip(app, "private_v6", self.environment.network)
+        return app
+
     async def machine(
-        self, app: str, program: str, *, services: Sequence[Mapping[str, Any]] = (), **config: Any
+        self,
+        app: str,
+        program: str,
+        *,
+        region: str = "",
+        services: Sequence[Mapping[str, Any]] = (),
+        **config: Any,
     ) -> MachineInfo:
         """A started Machine that runs a Python program, which may need a moment to listen."""
-        settings = {
-            "image": "python:3.13-slim",
-            "init": {"cmd": ["python", "-c", program]},
-            "services": list(services),
-            "restart": {"policy": "no"},
-            **config,
-        }
-        machine = await self.fly.create_machine(app, settings)
+        machine = await self.create(app, program, region=region, services=list(services), **config)
         await self.fly.wait(app, machine.id, "started")
         return machine
 
+    async def create(self, app: str, program: str, *, region: str = "", **config: Any) -> MachineInfo:
+        """A Machine that runs a Python program, and may have ended already."""
+        settings = {
+            "image": "python:3.13-slim",
+            "init": {"cmd": ["python", "-c", program]},
+            "restart": {"policy": "no"},
+            "metadata": SCRATCH_METADATA,
+            **config,
+        }
+        return await self.fly.create_machine(app, settings, region=region)
+
     async def clean_up(self) -> None:
         """Delete what was made, even when the test was cut short."""
-        with trio.CancelScope(shield=True), trio.fail_after(30):
-            for name in self._made:
-                await self.fly.delete_app(name, force=True)
+        with trio.CancelScope(shield=True), trio.fail_after(CLEAN_UP_SECONDS):
+            async with trio.open_nursery() as nursery:
+                for name in self._made:
+                    nursery.start_soon(self._delete, name)
+
+    async def _delete(self, name: str) -> None:
+        try:
+            await self.fly.delete_app(name, force=True)
+        except PlatformError as error:
+            if error.status != 404:  # it never came to be
+                raise
 
 
 @pytest.fixture
-async def scratch(fly: Fly) -> AsyncIterator[Scratch]:
-    """Apps for one test, deleted after it."""
-    maker = Scratch(fly)
-    yield maker
-    await maker.clean_up()
+async def scratch(fly: Fly, environment: Environment) -> AsyncIterator[Scratch]:
+    """Apps for one test, deleted after it: also after a failure and after Ctrl-C."""
+    maker = Scratch(fly, environment)
+    try:
+        yield maker
+    finally:
+        await maker.clean_up()

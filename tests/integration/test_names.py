@@ -1,23 +1,28 @@
-"""Names, asked with dig as Fly's pages do and with dnspython where the answer's parts matter."""
+"""Names, asked with dig from where a person sits, as Fly's pages do, and by a probe from within Machines."""
 
 from __future__ import annotations
 
-import json
+import shlex
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
 import pytest
 
 import programs
-from places import Place, eventually
+from asking import NO_WAY, awake, becomes, http, in_vain
+from flyroutes.platform.addresses import DNS_SERVER, REGIONS
+from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
+from flyroutes.validation.places import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from conftest import Scratch
+    from conftest import Inside, Scratch
 
     from flyroutes.client import Fly
+    from flyroutes.reference import Environment
+    from flyroutes.validation.places import Place
 
-    Inside = Callable[[str], Awaitable[Place]]
+TTL = 5
+"""Seconds; a stop becomes visible within two of them."""
 
 
 async def _dig(place: Place, *arguments: str) -> list[str]:
@@ -26,77 +31,112 @@ async def _dig(place: Place, *arguments: str) -> list[str]:
     return result.stdout.split("\n")[:-1]
 
 
+async def _list(place: Place, name: str) -> set[str]:
+    """The items of a comma-separated list in a TXT record, whose strings belong together."""
+    (line,) = await _dig(place, "txt", name)
+    return set("".join(shlex.split(line)).split(","))
+
+
 async def _addresses(fly: Fly, app: str) -> set[str]:
-    return {machine.private_ip for machine in await fly.machines(app) if machine.state == "started"}
+    return {machine.private_ip for machine in await awake(fly, app)}
 
 
 @pytest.mark.standing("documented", source="docs networking/private-networking")
-async def test_app_name_gives_the_6pn_addresses(fly: Fly, peer: Place, inside: Inside) -> None:
-    expected = await _addresses(fly, "sixpn-worker")
-    for place in (peer, await inside("public-http")):
-        assert set(await _dig(place, "aaaa", "sixpn-worker.internal")) == expected
-        assert set(await _dig(place, "aaaa", "global.sixpn-worker.internal")) == expected
-        assert await _dig(place, "aaaa", "no-such-app.internal") == []
+async def test_app_name_gives_the_6pn_addresses(
+    fly: Fly, environment: Environment, scratch: Scratch, peer: Place, inside: Inside
+) -> None:
+    app = environment.app(WORKER)
+    expected = sorted(await _addresses(fly, app))
+    names = (f"{app}.internal", f"global.{app}.internal", f"{scratch.name()}.internal")
+    answers = await (await inside(PUBLIC)).probe(
+        [{"how": "dns", "host": one, "type": "AAAA"} for one in names]
+    )
+    assert [answer.detail for answer in answers] == [expected, expected, []], answers
+    assert [sorted(await _dig(peer, "aaaa", name)) for name in names] == [expected, expected, []]
 
 
 @pytest.mark.standing("documented", source="docs networking/private-networking")
-async def test_narrower_names(fly: Fly, peer: Place) -> None:
-    (machine,) = [one for one in await fly.machines("sixpn-worker") if one.state == "started"]
-    for name in (
-        f"{machine.region}.sixpn-worker.internal",
-        "app.process.sixpn-worker.internal",
-        f"{machine.id}.vm.sixpn-worker.internal",
-        "top1.nearest.of.sixpn-worker.internal",
-    ):
-        assert await _dig(peer, "aaaa", name) == [machine.private_ip], name
-    for name in ("syd.sixpn-worker.internal", "cron.process.sixpn-worker.internal"):
+async def test_narrower_names(fly: Fly, environment: Environment, peer: Place) -> None:
+    app = environment.app(WORKER)
+    machines = await awake(fly, app)
+    for one in machines:
+        by_region = {other.private_ip for other in machines if other.region == one.region}
+        by_group = {other.private_ip for other in machines if other.process_group == one.process_group}
+        assert await _dig(peer, "aaaa", f"{one.id}.vm.{app}.internal") == [one.private_ip]
+        assert set(await _dig(peer, "aaaa", f"{one.region}.{app}.internal")) == by_region
+        assert set(await _dig(peer, "aaaa", f"{one.process_group}.process.{app}.internal")) == by_group
+    (nearest,) = await _dig(peer, "aaaa", f"top1.nearest.of.{app}.internal")
+    assert nearest in {one.private_ip for one in machines}
+    empty = next(region for region in REGIONS if region not in {one.region for one in machines})
+    for name in (f"{empty}.{app}.internal", f"cron.process.{app}.internal"):
         assert await _dig(peer, "aaaa", name) == [], name
 
 
 @pytest.mark.standing("documented", source="docs networking/private-networking")
-async def test_lists_in_txt_records(fly: Fly, peer: Place) -> None:
-    (machine,) = [one for one in await fly.machines("sixpn-worker") if one.state == "started"]
-    answer = await peer.run(["dig", "+noall", "+answer", "_apps.internal", "txt"])
-    name, ttl, cls, kind, value = answer.stdout.split()
-    assert (name, cls, kind) == ("_apps.internal.", "IN", "TXT")
-    assert int(ttl) <= 5
-    assert {"public-http", "flycast-api", "sixpn-worker", "udp-echo"} <= set(json.loads(value).split(","))
-    assert await _dig(peer, "txt", "vms.sixpn-worker.internal") == [f'"{machine.id} {machine.region}"']
-    assert await _dig(peer, "txt", "regions.sixpn-worker.internal") == [f'"{machine.region}"']
+async def test_lists_in_txt_records(fly: Fly, environment: Environment, peer: Place) -> None:
+    app = environment.app(WORKER)
+    machines = await awake(fly, app)
+    assert {environment.app(role) for role in ROUTES} <= await _list(peer, "_apps.internal")
+    assert await _list(peer, f"regions.{app}.internal") == {one.region for one in machines}
+
+
+@pytest.mark.standing(
+    "assumed", source="docs networking/private-networking names the list, not its separators"
+)
+async def test_the_list_of_machines_says_where_each_is(
+    fly: Fly, environment: Environment, peer: Place
+) -> None:
+    app = environment.app(WORKER)
+    expected = {f"{one.id} {one.region}" for one in await awake(fly, app)}
+    assert await _list(peer, f"vms.{app}.internal") == expected
+
+
+@pytest.mark.standing("assumed", source="docs networking/private-networking shows one answer with this TTL")
+async def test_answers_are_to_be_kept_for_five_seconds_at_most(environment: Environment, peer: Place) -> None:
+    name = f"{environment.app(WORKER)}.internal"
+    answer = await peer.run(["dig", "+noall", "+answer", name, "aaaa"])
+    records = [line.split() for line in answer.stdout.splitlines()]
+    assert records, answer
+    for found, ttl, cls, kind, _ in records:
+        assert (found, cls, kind) == (f"{name}.", "IN", "AAAA"), answer
+        assert int(ttl) <= TTL, answer
 
 
 @pytest.mark.standing("documented", source="docs networking/flycast; docs networking/private-networking")
-async def test_flycast_and_public_names(fly: Fly, peer: Place) -> None:
-    private = [ip.address for ip in await fly.ips("flycast-api")]
-    assert await _dig(peer, "aaaa", "flycast-api.flycast") == private
-    public = {ip.address for ip in await fly.ips("public-http")}
-    found = {*await _dig(peer, "aaaa", "public-http.fly.dev"), *await _dig(peer, "a", "public-http.fly.dev")}
-    assert found == public
+async def test_flycast_and_public_names(fly: Fly, environment: Environment, peer: Place) -> None:
+    public, private = environment.app(PUBLIC), environment.app(FLYCAST)
+    addresses = [ip.address for ip in await fly.ips(private)]
+    assert await _dig(peer, "aaaa", f"{private}.flycast") == addresses
+    found = {*await _dig(peer, "aaaa", f"{public}.fly.dev"), *await _dig(peer, "a", f"{public}.fly.dev")}
+    assert found == {ip.address for ip in await fly.ips(public)}
     # A private address never appears under fly.dev.
-    assert await _dig(peer, "aaaa", "flycast-api.fly.dev") == []
+    assert await _dig(peer, "aaaa", f"{private}.fly.dev") == []
 
 
 @pytest.mark.standing("documented", source="docs networking/private-networking")
-async def test_resolver_of_a_machine_and_of_a_peer(peer: Place, inside: Inside) -> None:
-    machine = await inside("public-http")
-    assert (await machine.run(["cat", "/etc/resolv.conf"])).stdout == "nameserver fdaa::3\n"
-    (api,) = await _dig(peer, "aaaa", "_api.internal")
-    assert (await peer.run(["cat", "/etc/resolv.conf"])).stdout == f"nameserver {api}\n"
-    for server in ("fdaa::3", api):
-        assert await _dig(machine, "aaaa", "_api.internal", f"@{server}") == [api]
-        assert await _dig(machine, "+tcp", "aaaa", "_api.internal", f"@{server}") == [api]
+async def test_resolver_of_a_machine(inside: Inside) -> None:
+    (look,) = await (await inside(PUBLIC)).probe([{"how": "look"}])
+    assert look.detail["nameservers"][0] == DNS_SERVER, look
+
+
+@pytest.mark.standing(
+    "documented", source="docs networking/private-networking; blueprints/connect-private-network"
+)
+async def test_resolver_of_a_peer_is_the_third_address_of_its_network(
+    fly: Fly, environment: Environment, peer: Place
+) -> None:
+    (machine, *_) = await awake(fly, environment.app(WORKER))
+    third = str(IPv6Network((machine.private_ip, 48), strict=False)[3])
+    assert await _dig(peer, "aaaa", "_api.internal") == [third]
+    for transport in ("+notcp", "+tcp"):
+        assert await _dig(peer, transport, "aaaa", "_api.internal", f"@{third}") == [third]
 
 
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
     machine = await scratch.machine(app, programs.http_server("fly-local-6pn"))
-    probe = [{"how": "http", "host": machine.private_ip, "port": 8080}]
-
-    async def up() -> bool:
-        return (await peer.probe(probe))[0][0] == "ok"
-
-    await eventually(up)
+    await becomes(peer, http(f"{app}.internal", 8080), "ok")
     assert await _dig(peer, "aaaa", f"{app}.internal") == [machine.private_ip]
     await scratch.fly.stop(app, machine.id)
     await scratch.fly.wait(app, machine.id, "stopped")
@@ -104,6 +144,7 @@ async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scr
     async def gone() -> bool:
         return await _dig(peer, "aaaa", f"{app}.internal") == []
 
-    await eventually(gone, 10)  # within twice the TTL of 5 s
-    assert not await up()
+    await eventually(gone, 2 * TTL)
+    (answer,) = await peer.probe([in_vain(machine.private_ip, 8080)])
+    assert answer.outcome in NO_WAY, answer
     assert (await scratch.fly.machine(app, machine.id)).state == "stopped"

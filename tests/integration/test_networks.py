@@ -2,83 +2,68 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
 import programs
-from places import Place, eventually
+from asking import NO_WAY, awake, becomes, http, in_vain
+from flyroutes.reference import FLYCAST, WORKER
+from flyroutes.validation.places import Place
 
 if TYPE_CHECKING:
     from conftest import Scratch
 
     from flyroutes.client import Fly
+    from flyroutes.reference import Environment
+
+FLYCAST_HTTP = programs.service(8080, 80, "http")
 
 
-async def _client_elsewhere(scratch: Scratch) -> tuple[str, Place]:
-    """A Machine of an app on another network, as a place to stand."""
-    network = f"other-{secrets.token_hex(3)}"
-    app = await scratch.app(network)
+async def _client_elsewhere(scratch: Scratch) -> tuple[Place, str]:
+    """A Machine with a server, of an app on another network, as a place to stand; and its address."""
+    app = await scratch.app(scratch.environment.other_network)
     machine = await scratch.machine(app, programs.http_server("::", 8080))
     place = Place(scratch.fly, app, machine.id)
-
-    async def up() -> bool:
-        return (await place.probe([{"how": "http", "host": machine.private_ip, "port": 8080}]))[0][0] == "ok"
-
-    await eventually(up)
-    return network, place
+    await becomes(place, http(machine.private_ip, 8080), "ok")
+    return place, machine.private_ip
 
 
 @pytest.mark.standing("documented", source="docs networking/custom-private-networks")
-async def test_one_6pn_does_not_reach_another(scratch: Scratch, fly: Fly, peer: Place) -> None:
-    _, elsewhere = await _client_elsewhere(scratch)
-    worker = next(one for one in await fly.machines("sixpn-worker") if one.state == "started")
-    (flycast,) = await fly.ips("flycast-api")
-    there = next(one.private_ip for one in await fly.machines(elsewhere.app))
-    outcomes = await elsewhere.probe(
-        [
-            {"how": "http", "host": worker.private_ip, "port": 8080},
-            {"how": "http", "host": flycast.address, "port": 80},
-            {"how": "http", "host": "sixpn-worker.internal", "port": 8080},
-            {"how": "http", "host": "flycast-api.flycast", "port": 80},
-            {"how": "http", "host": there, "port": 8080},
-        ]
-    )
-    assert [outcome for outcome, _ in outcomes] == ["timeout", "timeout", "no address", "no address", "ok"]
-    ((back, _),) = await peer.probe([{"how": "http", "host": there, "port": 8080}])
-    assert back == "timeout"
+async def test_one_6pn_does_not_reach_another(
+    scratch: Scratch, fly: Fly, environment: Environment, peer: Place
+) -> None:
+    elsewhere, there = await _client_elsewhere(scratch)
+    worker, flycast = environment.app(WORKER), environment.app(FLYCAST)
+    (machine, *_), (address, *_) = await awake(fly, worker), await fly.ips(flycast)
+    by_address = [in_vain(machine.private_ip, 8080), in_vain(address.address)]
+    by_name = [http(f"{worker}.internal", 8080), http(f"{flycast}.flycast")]
+    answers = await elsewhere.probe([*by_address, *by_name, http(there, 8080)])
+    assert all(answer.outcome in NO_WAY for answer in answers[:2]), answers
+    assert [answer.outcome for answer in answers[2:]] == ["no address", "no address", "ok"], answers
+    (back,) = await peer.probe([in_vain(there, 8080)])
+    assert back.outcome in NO_WAY, back
 
 
 @pytest.mark.standing("documented", source="docs networking/flycast; seed, footnote [7]")
 async def test_a_flycast_ip_serves_the_network_it_was_allocated_on(scratch: Scratch, peer: Place) -> None:
-    network, elsewhere = await _client_elsewhere(scratch)
+    elsewhere, _ = await _client_elsewhere(scratch)
     app = await scratch.app()
-    service = programs.service(8080, 80, "http")
-    await scratch.machine(app, programs.http_server("0.0.0.0"), services=[service])
-    ip = await scratch.fly.allocate_ip(app, "private_v6", network)
-    by_name = {"how": "http", "host": f"{app}.flycast", "port": 80}
-    by_address = {"how": "http", "host": ip.address, "port": 80}
-
-    async def reached() -> bool:
-        return [outcome for outcome, _ in await elsewhere.probe([by_name, by_address])] == ["ok", "ok"]
-
-    await eventually(reached)
-    own = await peer.probe([by_name, by_address])
-    assert [outcome for outcome, _ in own] == ["no address", "timeout"]
+    await scratch.machine(app, programs.http_server("0.0.0.0"), services=[FLYCAST_HTTP])
+    ip = await scratch.fly.allocate_ip(app, "private_v6", scratch.environment.other_network)
+    by_name, by_address = http(f"{app}.flycast"), http(ip.address)
+    for probe in (by_name, by_address):
+        await becomes(elsewhere, probe, "ok")
+    own = await peer.probe([by_name, in_vain(ip.address)])
+    assert own[0].outcome == "no address", own
+    assert own[1].outcome in NO_WAY, own
 
 
 @pytest.mark.standing("assumed", source="docs networking/custom-private-networks (per-IP rule)")
 async def test_a_second_flycast_ip_opens_the_own_network_too(scratch: Scratch, peer: Place) -> None:
-    network, elsewhere = await _client_elsewhere(scratch)
-    app = await scratch.app()
-    service = programs.service(8080, 80, "http")
-    await scratch.machine(app, programs.http_server("0.0.0.0"), services=[service])
-    for where in (network, "default"):
-        await scratch.fly.allocate_ip(app, "private_v6", where)
-    by_name = {"how": "http", "host": f"{app}.flycast", "port": 80}
-
-    async def both() -> bool:
-        return [(await place.probe([by_name]))[0][0] for place in (peer, elsewhere)] == ["ok", "ok"]
-
-    await eventually(both)
+    elsewhere, _ = await _client_elsewhere(scratch)
+    app = await scratch.private_app()
+    await scratch.machine(app, programs.http_server("0.0.0.0"), services=[FLYCAST_HTTP])
+    await scratch.fly.allocate_ip(app, "private_v6", scratch.environment.other_network)
+    for place in (peer, elsewhere):
+        await becomes(place, http(f"{app}.flycast"), "ok")

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 import programs
-from places import Place, eventually
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from conftest import Scratch
@@ -31,7 +31,8 @@ async def serve(
 ) -> str:
     """A scratch app behind one port with these handlers and options; its host name, once it answers there."""
     app = await scratch.app()
-    await scratch.fly.allocate_ip(app, ip, "default" if ip == "private_v6" else "")  # type: ignore[arg-type]
+    network = scratch.environment.network if ip == "private_v6" else ""
+    await scratch.fly.allocate_ip(app, ip, network)
     entry = {"port": port, "handlers": list(handlers), **options}
     service = {"protocol": "tcp", "internal_port": 8080, "ports": [entry], "concurrency": concurrency or {}}
     machine = await scratch.machine(app, program or programs.show_request(), services=[service])
@@ -184,8 +185,7 @@ async def test_requests_over_the_hard_limit_wait(scratch: Scratch, peer: Place) 
 
 @pytest.mark.standing("documented", source=f"{CONFIGURATION}: start_port and end_port")
 async def test_every_port_of_a_range_reaches_the_one_port(scratch: Scratch, peer: Place) -> None:
-    app = await scratch.app()
-    await scratch.fly.allocate_ip(app, "private_v6", "default")
+    app = await scratch.private_app()
     entry = {"start_port": 7000, "end_port": 7002, "handlers": ["http"]}
     service = {"protocol": "tcp", "internal_port": 8080, "ports": [entry]}
     await scratch.machine(app, programs.show_request(), services=[service])

@@ -1,7 +1,11 @@
-"""UDP is special: its own address to bind, equal ports, a dedicated IPv4, and the client's real address."""
+"""UDP is special: its own address to bind, equal ports, a dedicated IPv4, and the client's real address.
+
+Public UDP is asked by address: how soon a new app's name has one is no part of the claims.
+"""
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -9,32 +13,40 @@ import pytest
 import trio
 
 import programs
-from places import Place, eventually
+from asking import awake, becomes
+from flyroutes.reference import FLYCAST, PUBLIC
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from conftest import Scratch
 
+    from flyroutes.reference import Environment
+
 PORT = 6000
 
 
-async def _udp_app(scratch: Scratch, program: str, external: int = PORT) -> tuple[str, Place]:
+def _udp(host: str, port: int = PORT, how: str = "udp") -> dict[str, Any]:
+    return {"how": how, "host": host, "port": port}
+
+
+def _service(internal_port: int, port: int) -> dict[str, object]:
+    return programs.service(internal_port, port, protocol="udp")
+
+
+async def _udp_app(scratch: Scratch, program: str, *services: dict[str, object]) -> tuple[str, Place]:
+    """The dedicated IPv4 of an app with this server, and the place inside its Machine."""
     app = await scratch.app()
-    await scratch.fly.allocate_ip(app, "v4")
-    service = programs.service(external, external, protocol="udp")
-    machine = await scratch.machine(app, program, services=[service])
-    return app, Place(scratch.fly, app, machine.id)
-
-
-async def _outcome(place: Place, how: str, host: str, port: int = PORT) -> str:
-    return (await place.probe([{"how": how, "host": host, "port": port}]))[0][0]
+    ip = await scratch.fly.allocate_ip(app, "v4")
+    machine = await scratch.machine(app, program, services=services or (_service(PORT, PORT),))
+    return ip.address, Place(scratch.fly, app, machine.id)
 
 
 async def _bound(place: Place, port: int) -> None:
     """Wait until a UDP socket of the Machine is bound to `port`."""
-    script = f"import sys; sys.exit(':{port:04X} ' not in open('/proc/net/udp').read())"
 
     async def found() -> bool:
-        return (await place.run(["python", "-c", script])).exit_code == 0
+        (look,) = await place.probe([{"how": "look"}])
+        return any(kind == "udp" and number == port for kind, _, number in look.detail["sockets"])
 
     await eventually(found)
 
@@ -44,67 +56,63 @@ async def _seen(place: Place, tag: str) -> str:
 
 
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
-async def test_fly_global_services_answers_and_sees_the_client(scratch: Scratch, peer: Place) -> None:
-    app, _ = await _udp_app(scratch, programs.udp_server("fly-global-services", PORT))
-
-    async def answered() -> bool:
-        return await _outcome(peer, "udp", f"{app}.fly.dev") == "ok"
-
-    await eventually(answered)
-    ips = await scratch.fly.ips(app)
+async def test_fly_global_services_answers_and_sees_the_client(
+    scratch: Scratch, environment: Environment, peer: Place
+) -> None:
+    address, _ = await _udp_app(scratch, programs.udp_server("fly-global-services", PORT))
+    await becomes(peer, _udp(address), "ok")
     with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, trio.fail_after(5):
-        await sock.connect((ips[0].address, PORT))  # connected: an answer from any other address is not heard
+        await sock.connect((address, PORT))  # connected: an answer from any other address is not heard
         await sock.send(b"who")
-        assert (await sock.recv(100)).decode() == sock.getsockname()[0]
+        seen = (await sock.recv(100)).decode()
+    # The address that Fly Proxy sees this place come from, which may lie behind a NAT.
+    whoami = f"https://{environment.app(PUBLIC)}.fly.dev/whoami"
+    told = json.loads((await peer.run(["curl", "-sS", "-4", whoami])).stdout)["headers"]
+    assert seen in {value for name, value in told.items() if name.lower() == "fly-client-ip"}, told
 
 
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_any_address_hears_and_answers_from_the_wrong_one(scratch: Scratch, peer: Place) -> None:
-    app, within = await _udp_app(scratch, programs.udp_server("0.0.0.0", PORT, "wildcard"))
-
+    address, within = await _udp_app(scratch, programs.udp_server("0.0.0.0", PORT, "wildcard"))
     await _bound(within, PORT)
 
     async def heard() -> Any:
-        assert await _outcome(peer, "udp", f"{app}.fly.dev") == "timeout"
+        (answer,) = await peer.probe([_udp(address)])
+        assert answer.outcome == "timeout", answer
         return await _seen(within, "wildcard")
 
-    assert await eventually(heard, 30), "the datagram arrives; only the answer is lost"
+    assert await eventually(heard), "the datagram arrives; only the answer is lost"
 
 
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_ports_are_never_rewritten(scratch: Scratch, peer: Place) -> None:
-    program = programs.udp_server("fly-global-services", PORT + 1, "mismatch")
-    app, within = await _udp_app(scratch, program, external=PORT)
-
-    await _bound(within, PORT + 1)
-    assert await _outcome(peer, "udp", f"{app}.fly.dev") in {"timeout", "refused"}
-    assert await _seen(within, "mismatch") == ""
+    program = programs.udp_server("fly-global-services", PORT + 1)
+    equal, mismatch = _service(PORT + 1, PORT + 1), _service(PORT + 1, PORT)
+    address, _ = await _udp_app(scratch, program, equal, mismatch)
+    await becomes(peer, _udp(address, PORT + 1), "ok")
+    (answer,) = await peer.probe([_udp(address, PORT)])
+    assert answer.outcome in {"timeout", "refused"}, answer
 
 
 @pytest.mark.standing("documented", source="docs networking/services")
 async def test_udp_needs_a_dedicated_ipv4(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
-    for kind in ("shared_v4", "v6"):
-        await scratch.fly.allocate_ip(app, kind)
-    service = programs.service(PORT, PORT, protocol="udp")
-    await scratch.machine(app, programs.udp_server("fly-global-services", PORT), services=[service])
-    shared = await _outcome(peer, "udp", f"{app}.fly.dev")
+    await scratch.fly.allocate_ip(app, "v6")
+    shared = await scratch.fly.allocate_ip(app, "shared_v4")
+    server = programs.udp_server("fly-global-services", PORT)
+    await scratch.machine(app, server, services=[_service(PORT, PORT)])
     dedicated = await scratch.fly.allocate_ip(app, "v4")
-
-    async def answered() -> bool:
-        return await _outcome(peer, "udp", dedicated.address) == "ok"
-
-    assert shared == "timeout"
-    await eventually(answered)
+    await becomes(peer, _udp(dedicated.address), "ok")
+    (answer,) = await peer.probe([_udp(shared.address)])
+    assert answer.outcome == "timeout", answer
 
 
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
-async def test_udp_over_6pn_needs_no_service(scratch: Scratch, peer: Place) -> None:
+async def test_udp_over_6pn_needs_no_service(scratch: Scratch, environment: Environment, peer: Place) -> None:
     app = await scratch.app()
     await scratch.machine(app, programs.udp_server("fly-local-6pn", PORT))
-
-    async def answered() -> bool:
-        return await _outcome(peer, "udp6", f"{app}.internal") == "ok"
-
-    await eventually(answered)
-    assert await _outcome(peer, "udp6", "flycast-api.internal") == "refused"
+    await becomes(peer, _udp(f"{app}.internal", how="udp6"), "ok")
+    http_only = environment.app(FLYCAST)
+    await awake(scratch.fly, http_only)
+    (answer,) = await peer.probe([_udp(f"{http_only}.internal", how="udp6")])
+    assert answer.outcome == "refused", answer

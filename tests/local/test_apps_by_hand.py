@@ -156,3 +156,35 @@ async def test_an_image_that_would_fill_the_memory_is_refused(tmp_path: Path) ->
     big = await flyroutes(*command, cwd=tmp_path)
     assert (small.stdout.startswith("fdaa:"), big.stdout) == (True, "")
     assert all(word in big.stderr for word in ("cannot start", "300 MB", "COPY")), big.stderr
+
+
+RELEASE = """
+app = "released"
+primary_region = "iad"
+[deploy]
+release_command = "python -c 'import os; os.environ[\\"RELEASE_COMMAND\\"]; raise SystemExit({code})'"
+[processes]
+app = "sleep 600"
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"), [(0, 0, []), (3, 1, ["release_command", "exited with 3"])]
+)
+async def test_release_command_runs_before_the_app(
+    code: int, status: int, words: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "fly.toml").write_text(RELEASE.format(code=code))
+    ask = 'curl -sS -H "Authorization: Bearer $FLY_API_TOKEN" http://_api.internal:4280/v1/apps/released/machines'
+    done = await flyroutes("run", "fly.toml", "--", "sh", "-c", ask, cwd=tmp_path)
+    assert (done.returncode, done.stdout.count('"state":"started"')) == (status, int(code == 0)), done
+    assert all(word in done.stderr for word in words), done.stderr
+    assert "fly_app_release_command" not in done.stdout, "it is thrown away"
+
+
+async def test_release_command_has_its_time(tmp_path: Path) -> None:
+    late = 'release_command = "sleep 60"\nrelease_command_timeout = "1s"'
+    text = f'app = "late"\nprimary_region = "iad"\n[deploy]\n{late}\n[processes]\napp = "sleep 600"\n'
+    (tmp_path / "fly.toml").write_text(text)
+    done = await flyroutes("run", "fly.toml", "--", "true", cwd=tmp_path)
+    assert (done.returncode, "still running after 1 s" in done.stderr) == (1, True), done

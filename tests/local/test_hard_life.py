@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SCRIPT = ROOT / "tests" / "support" / "hard_life.py"
 TRIALS = [
     "stop_while_ending", "create_while_deleting", "odd_checks_and_ports", "exec_in_every_way",
-    "names_that_are_no_text", "destroy_while_stopping",
+    "names_that_are_no_text", "destroy_while_stopping", "every_action_at_once",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import urllib.request
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,10 +43,9 @@ class Up:
                 self.printed += chunk.decode()
 
 
-@pytest.fixture
-async def up() -> AsyncIterator[Up]:
-    """The four apps, up, with the page on a free port."""
-    command = [*COMMAND, "up", "--port", str(_free_port())]
+@asynccontextmanager
+async def _run_up(*arguments: str) -> AsyncIterator[Up]:
+    command = [*COMMAND, "up", "--port", str(_free_port()), *arguments]
     process = await trio.lowlevel.open_process(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT
     )
@@ -55,6 +55,13 @@ async def up() -> AsyncIterator[Up]:
     if process.returncode is None:
         process.kill()
     await process.wait()
+
+
+@pytest.fixture
+async def up() -> AsyncIterator[Up]:
+    """The four apps, up, with the page on a free port."""
+    async with _run_up() as running:
+        yield running
 
 
 async def test_table_page_second_terminal_and_ctrl_c(up: Up) -> None:
@@ -73,6 +80,10 @@ async def test_table_page_second_terminal_and_ctrl_c(up: Up) -> None:
     assert set(joined.stdout.strip().strip('"').split(",")) == {
         "public-http", "flycast-api", "sixpn-worker", "udp-echo",
     }  # fmt: skip
+
+    outside = {name: value for name, value in os.environ.items() if name != "FLYROUTES_INSIDE"}
+    status = await flyroutes("status", env=outside)
+    assert (status.returncode, status.stdout.count(" started ")) == (0, 4), status
 
     second = await flyroutes("up", "--port", str(_free_port()))
     assert (second.returncode, "up already" in second.stderr) == (1, True), second
@@ -98,3 +109,33 @@ async def test_the_end_of_the_network_ends_up(up: Up) -> None:
     with trio.fail_after(5):
         assert await up.process.wait() == 1
     await up.until("ended by itself")
+
+
+_REPLAY_ACROSS = """
+import json, os, subprocess, sys, trio
+sys.path.insert(0, "tests/support")
+import programs
+from flyroutes.client import Fly
+
+async def machine(fly, app, network, program):
+    await fly.create_app(app, network)
+    services = [programs.service(8080, 80, "http")]
+    init = {"cmd": ["python", "-c", program]}
+    await fly.create_machine(app, {"image": "x", "init": init, "services": services})
+
+async def main():
+    async with Fly.from_environment(os.environ) as fly:
+        await machine(fly, "far", "other", programs.router())
+        await machine(fly, "router", "", programs.router({"/": ({"fly-replay": "app=far"}, "")}))
+        await fly.allocate_ip("router", "private_v6", "default")
+    curl = ["curl", "-s", "--retry", "9", "--retry-all-errors", "-f", "http://router.flycast/"]
+    print(json.loads(subprocess.run(curl, capture_output=True, check=True).stdout)["app"])
+
+trio.run(main)
+"""
+
+
+async def test_replays_cross_networks_when_up_is_told_to() -> None:
+    async with _run_up("--cross-network-replays", "fly/flycast_api.toml"):
+        done = await flyroutes("run", "--", "python", "-c", _REPLAY_ACROSS)
+        assert done.stdout == "far\n", done

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from flyroutes.errors import PlatformError
 from flyroutes.platform.lifecycle import TRANSITIONS, after, next_after_exit
 from flyroutes.platform.model import Restart
+
+if TYPE_CHECKING:
+    from flyroutes.platform.lifecycle import State
 
 
 def test_a_life_from_creation_to_the_end() -> None:
@@ -16,11 +21,42 @@ def test_a_life_from_creation_to_the_end() -> None:
     assert state == "destroyed"
 
 
+@pytest.mark.parametrize(
+    ("actions", "end"),
+    [
+        ("suspend suspended start launched", "started"),
+        ("suspend suspended stop exited", "stopped"),
+        ("suspend suspended exited", "stopped"),
+        ("suspend suspended update exited start launched", "started"),
+        ("restart exited launched", "started"),
+        ("restart launched", "started"),
+        ("restart stop exited", "stopped"),
+        ("restart crashed start launched", "started"),
+        ("update exited start", "starting"),
+    ],
+)
+def test_ways_from_started(actions: str, end: str) -> None:
+    state: State = "started"
+    for action in actions.split():
+        state = after(state, action)  # type: ignore[arg-type]
+    assert state == end
+
+
+@pytest.mark.parametrize(
+    ("state", "action"),
+    [("stopped", "suspend"), ("suspended", "restart"), ("created", "stop"), ("suspended", "suspend"),
+     ("replacing", "start"), ("destroying", "start")],
+)  # fmt: skip
+def test_what_no_state_allows(state: State, action: str) -> None:
+    with pytest.raises(PlatformError, match=f"cannot {action} a Machine that is {state}"):
+        after(state, action)  # type: ignore[arg-type]
+
+
 def test_what_the_table_lacks_is_refused_with_what_it_allows() -> None:
     with pytest.raises(PlatformError, match="cannot destroy a Machine that is started") as refusal:
         after("started", "destroy")
     assert refusal.value.status == 412
-    assert "exited, restart, stop" in str(refusal.value)
+    assert "exited, restart, stop, suspend, update" in str(refusal.value)
     with pytest.raises(PlatformError, match="allows: nothing"):
         after("destroyed", "start")
 

@@ -24,6 +24,7 @@ from flyroutes.platform.model import (
     MachineConfig,
     Platform,
     Port,
+    ReplayCacheRule,
     Restart,
     Service,
 )
@@ -38,6 +39,7 @@ OPTIONS = HttpOptions(
     headers_read_timeout=5,
     pristine=True,
     response_headers=(("x-one", ("1",)), ("x-two", ("1", "2")), ("x-none", ())),
+    replay_cache=(ReplayCacheRule("/", 300, "cookie", "session_id", allow_bypass=True),),
 )
 FULL = MachineConfig(
     image=IMAGE,
@@ -95,6 +97,9 @@ def test_config_has_flys_names_and_units() -> None:
     assert shown["dns"] == {"skip_registration": True}
     assert service["ports"][0] == {"port": 80, "handlers": ["http"], "force_https": True}
     assert (service["autostop"], service["ports"][3]["start_port"]) == (True, 7000)
+    (rule,) = service["ports"][2]["http_options"]["replay_cache"]
+    assert (rule["path_prefix"], rule["ttl_seconds"], rule["type"]) == ("/", 300, "cookie")
+    assert (rule["name"], rule["allow_bypass"]) == ("session_id", True)
     assert service["checks"][0]["grace_period"] == "0.25s"
     assert service["checks"][1]["headers"][1] == {"name": "X-A", "values": ["2"]}
     assert shown["services"][1]["autostop"] == "suspend"
@@ -126,6 +131,13 @@ def test_documented_create_example_is_understood() -> None:
     assert config.checks == (Check("httpget", "http", 8080, 15.0, 10.0),)
 
 
+def test_files_are_base64_both_ways() -> None:
+    files = [{"guest_path": "/app/hello.txt", "raw_value": "aGVsbG8K"}, {"guest_path": "/app/empty"}]
+    config = config_from_json({"image": "a", "init": {"exec": ["b"]}, "files": files}, {})
+    assert config.files == (("/app/hello.txt", b"hello\n"), ("/app/empty", b""))
+    assert config_to_json(config)["files"] == [files[0], {**files[1], "raw_value": ""}]
+
+
 @pytest.mark.parametrize(
     ("init", "command"),
     [
@@ -146,7 +158,8 @@ def port(**fields: Any) -> dict[str, Any]:
 
 GAPS: dict[str, dict[str, Any]] = {
     "config.mounts": {"mounts": [{"volume": "vol_1", "path": "/data"}]},
-    "config.auto_destroy": {"auto_destroy": True},
+    "config.files[0].secret_name": {"files": [{"guest_path": "/app/a", "secret_name": "A"}]},
+    "config.schedule": {"schedule": "hourly"},
     "config.guest.cpus": {"guest": {"cpus": 4}},
     "config.guest.gpu_kind": {"guest": {"gpu_kind": "a10"}},
     "config.init.tty": {"init": {"tty": True}},
@@ -174,6 +187,8 @@ WRONG: dict[str, Any] = {
     "config.image: expected an image reference": {},
     "config.image: expected a string, got 5": {"image": 5},
     "config.env.A: expected a string, got 1": {"env": {"A": 1}},
+    "config.files[0].guest_path: expected an absolute path": {"files": [{"guest_path": "/app/../etc/a"}]},
+    "config.files[0].raw_value: expected base64": {"files": [{"guest_path": "/app/a", "raw_value": "a!"}]},
     "config.restart.policy: expected one of 'no'": {"restart": {"policy": "never"}},
     "config.stop_config.signal: expected one of": {"stop_config": {"signal": "SIGWINCH"}},
     "config.stop_config.timeout: expected a time": {"stop_config": {"timeout": "ten"}},

@@ -10,19 +10,25 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "flyroutes"]
 
 
 async def flyroutes(
-    *arguments: str | Path, cwd: Path = ROOT, seconds: float = 60
+    *arguments: str | Path, cwd: Path = ROOT, seconds: float = 60, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `flyroutes ARGUMENTS` to its end; the outcome with its output as text."""
     with trio.fail_after(seconds):
         done = await trio.run_process(
-            [*COMMAND, *map(str, arguments)], cwd=cwd, capture_stdout=True, capture_stderr=True, check=False
+            [*COMMAND, *map(str, arguments)],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
         )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -39,9 +45,10 @@ def descendants(pid: int) -> set[int]:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that `pid` started, oldest first; none when it is gone."""
+    """The processes that `pid` started, from whichever thread, oldest first; none when it is gone."""
     try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        threads = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+        return sorted(int(word) for text in threads for word in text.split())
     except (FileNotFoundError, ProcessLookupError):
         return []
 

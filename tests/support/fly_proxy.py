@@ -30,7 +30,7 @@ from flyroutes.platform.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
@@ -86,7 +86,7 @@ class World:
         return int(listeners[0].socket.getsockname()[1])
 
     def machine(self, internal_port: int = 0, id: str = "m1", **changes: Any) -> Machine:
-        """A started Machine of `web` with one service; see `publish` for what `changes` may be."""
+        """A started Machine with one service, of `web` unless `app` is among the `changes`."""
         names = ("handlers", "force_https", "alpn", "proxy_proto_version", "http_options", "tls_versions")
         names += ("default_self_signed",)
         port = Port(self.port, self.port, **{"handlers": ("http",), **_take(changes, *names)})
@@ -97,13 +97,26 @@ class World:
         base = Machine(id, id, "web", "iad", 0, "fdaa:0:18::2", "127.0.0.1", "", "", config, state="started")
         return replace(base, **changes)
 
-    def put(self, *machines: Machine, ips: tuple[IP, ...] = ()) -> None:
-        """Make these all Machines there are, of an app `web` that has `ips`."""
-        app = App("web", ips=ips or (IP(self.address, "v6" if ":" in self.address else "v4"),))
+    def put(
+        self,
+        *machines: Machine,
+        ips: tuple[IP, ...] = (),
+        networks: Mapping[str, str] | None = None,
+        cross_network_replays: bool = False,
+    ) -> None:
+        """Make these all Machines there are. The app `web` has `ips`, the others none.
+
+        `networks` is for apps that are not on the default one.
+        """
+        where = networks or {}
+        names = ("bare", *(machine.app for machine in machines))
+        apps = {name: App(name, where.get(name, "default")) for name in names}
+        web = App("web", ips=ips or (IP(self.address, "v6" if ":" in self.address else "v4"),))
         self.platform = Platform(
             networks={"default": Network("default", 0x18), "other": Network("other", 0x19)},
-            apps={"web": app, "bare": App("bare")},
+            apps={**apps, "web": web},
             machines={machine.id: machine for machine in machines},
+            cross_network_replays=cross_network_replays,
         )
         self.proxy.update(self.platform)
 
@@ -191,24 +204,59 @@ async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
 
 async def whoami(stream: trio.SocketStream) -> None:
     """An app: says what it saw as JSON, request after request."""
-    http = h11.Connection(h11.SERVER)
-    while isinstance(request := await next_event(http, stream), h11.Request):
-        digest, length = hashlib.sha256(), 0
-        while isinstance(part := await next_event(http, stream), h11.Data):
-            digest.update(part.data)
-            length += len(part.data)
-        seen = {
-            "method": request.method.decode(),
-            "target": request.target.decode(),
-            "headers": [(name.decode(), value.decode("latin-1")) for name, value in request.headers],
-            "length": length,
-            "sha256": digest.hexdigest(),
-            "peer": stream.socket.getpeername()[1],
-        }
-        await reply(http, stream, json.dumps(seen).encode(), request.method == b"HEAD")
-        if http.our_state is not h11.DONE:
-            return
-        http.start_next_cycle()
+    await Scripted()(stream)
+
+
+Seen = dict[str, Any]
+
+
+class Scripted:
+    """An app: keeps what it saw; answers with the whole response that `script` gives, else like `whoami`."""
+
+    def __init__(self, script: Callable[[Seen], bytes | None] = lambda seen: None, name: str = "") -> None:
+        self.script = script
+        self.name = name
+        self.seen: list[Seen] = []
+
+    async def __call__(self, stream: trio.SocketStream) -> None:
+        http = h11.Connection(h11.SERVER)
+        while isinstance(request := await next_event(http, stream), h11.Request):
+            seen = {"app": self.name, **await _read_request(request, http, stream)}
+            self.seen.append(seen)
+            if response := self.script(seen):
+                return await stream.send_all(response)
+            await reply(http, stream, json.dumps(seen).encode(), request.method == b"HEAD")
+            if http.our_state is not h11.DONE:
+                return
+            http.start_next_cycle()
+
+
+async def _read_request(request: h11.Request, http: h11.Connection, stream: trio.SocketStream) -> Seen:
+    digest, length = hashlib.sha256(), 0
+    while isinstance(part := await next_event(http, stream), h11.Data):
+        digest.update(part.data)
+        length += len(part.data)
+    return {
+        "method": request.method.decode(),
+        "target": request.target.decode(),
+        "headers": [(name.decode(), value.decode("latin-1")) for name, value in request.headers],
+        "length": length,
+        "sha256": digest.hexdigest(),
+        "peer": stream.socket.getpeername()[1],
+    }
+
+
+def replay(order: str, *headers: str) -> bytes:
+    """A response that has its request replayed."""
+    lines = ("HTTP/1.1 307 Temporary Redirect", f"fly-replay: {order}", *headers, "content-length: 0", "", "")
+    return "\r\n".join(lines).encode()
+
+
+def replay_json(order: Any) -> bytes:
+    """The same with the order in the body."""
+    body = json.dumps(order).encode()
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/vnd.fly.replay+json\r\ncontent-length: {len(body)}"
+    return head.encode() + b"\r\n\r\n" + body
 
 
 async def reply(http: h11.Connection, stream: trio.SocketStream, body: bytes, bodiless: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 
 import trio
@@ -89,7 +90,7 @@ async def names_that_are_no_text(fly: Fly) -> None:
     """A name that UTF-8 cannot say is refused, and the list can still be read."""
     await fly.create_app("names")
     body = json.dumps({"name": "\ud800", "config": sleeper("true")})
-    answer = await fly._http.post("/apps/names/machines", content=body)
+    answer = await fly._transport.http.post("/apps/names/machines", content=body)
     assert answer.status_code == 400, answer.text
     assert await fly.machines("names") == ()
 
@@ -105,12 +106,45 @@ async def destroy_while_stopping(fly: Fly) -> None:
     assert await fly.machines("slow") == ()
 
 
+async def every_action_at_once(fly: Fly) -> None:
+    """Whatever many ask of three Machines at once, each answer is one the API knows, and they live."""
+    await fly.create_app("torn")
+    config = sleeper("sleep", "600", stop_config={"timeout": "200ms"})
+    machines = [(await fly.create_machine("torn", config)).id for _ in range(3)]
+    chance = random.Random(13)
+    actions = [fly.start, fly.stop, fly.suspend, fly.restart, fly.cordon, fly.uncordon]
+
+    async def one(number: int) -> None:
+        for _ in range(20):
+            machine, odd = chance.choice(machines), chance.random()
+            call = fly.signal("torn", machine, "SIGKILL") if odd < 0.1 else None
+            call = fly.update_machine("torn", machine, config) if 0.1 < odd < 0.2 else call
+            status = await refused(call or chance.choice(actions)("torn", machine))
+            assert status in (200, 408, 409, 412), status
+
+    async with trio.open_nursery() as nursery:
+        for number in range(6):
+            nursery.start_soon(one, number)
+    for machine in machines:
+        await settled(fly, machine)
+        await refused(fly.start("torn", machine))
+        await fly.wait("torn", machine, "started", timeout=10)
+        assert (await fly.exec("torn", machine, ["true"], timeout=10)).exit_code == 0
+    await fly.delete_app("torn", force=True)
+
+
+async def settled(fly: Fly, machine: str) -> None:
+    with trio.fail_after(20):
+        while (await fly.machine("torn", machine)).state not in ("started", "stopped", "suspended"):
+            await trio.sleep(0.05)
+
+
 async def main() -> None:
     trials = (
         stop_while_ending, create_while_deleting, odd_checks_and_ports, exec_in_every_way,
-        names_that_are_no_text, destroy_while_stopping,
+        names_that_are_no_text, destroy_while_stopping, every_action_at_once,
     )  # fmt: skip
-    async with Fly.from_environment(os.environ) as fly:
+    async with Fly.from_environment(os.environ, polite=False) as fly:
         for trial in trials:
             with trio.fail_after(60):
                 await trial(fly)

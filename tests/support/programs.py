@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _HTTP = """
 import http.server, socket
 class Server(http.server.ThreadingHTTPServer):
@@ -24,6 +29,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
 host = {host!r}
 Server((host, {port}), Handler).serve_forever()
 """
+_ROUTER = """
+import http.server, json, os
+ORDERS = {orders!r}
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        length = len(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        path = self.path.partition("?")[0]
+        order, text = ORDERS.get(path, ({{}}, "")) if "fly-replay-failed" not in self.headers else ({{}}, "")
+        seen = {{"app": os.environ["FLY_APP_NAME"], "machine": os.environ["FLY_MACHINE_ID"],
+                "path": self.path, "length": length,
+                "headers": {{name.lower(): value for name, value in self.headers.items()}}}}
+        body = (text or json.dumps(seen)).encode()
+        self.send_response(307 if order else 200)
+        for name, value in order.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_POST = do_GET
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+"""
 _UDP = """
 import socket
 sock = socket.socket(socket.{family}, socket.SOCK_DGRAM)
@@ -40,6 +67,14 @@ def http_server(host: str, port: int = 8080, *, v6only: bool = False, body: str 
     six = ":" in host or host == "fly-local-6pn"
     family = "AF_INET6" if six else "AF_INET"
     return _HTTP.format(family=family, v6only=int(v6only), port=port, host=host, body=body)
+
+
+def router(orders: Mapping[str, tuple[Mapping[str, str], str]] | None = None) -> str:
+    """An HTTP server on 0.0.0.0:8080. `orders`: to each path the headers and the body of a 307.
+
+    Any other path is answered with JSON of what came in, and so is a request that fell back.
+    """
+    return _ROUTER.format(orders=dict(orders or {}))
 
 
 def udp_server(host: str, port: int, tag: str = "") -> str:
@@ -59,6 +94,9 @@ def service(
         entry["force_https"] = True
     return {"protocol": protocol, "internal_port": internal_port, "ports": [entry]}
 
+
+SLEEP = "import time\nwhile True: time.sleep(3600)"
+"""A program that does nothing."""
 
 _SHOW = """
 import http.server, json, time

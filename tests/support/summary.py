@@ -1,14 +1,17 @@
-"""The end of a run: the matrix of routes, and how many tests stand on what."""
+"""The end of a run: what a test stands on, and the same matrix and counts as a validation's."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
+
+from flyroutes.validation.tables import STANDINGS
+from flyroutes.validation.tables import grid as matrix
+from flyroutes.validation.tables import standings as counts
 
 if TYPE_CHECKING:
     import pytest
 
-STANDINGS = ("documented", "observed", "assumed")
+__all__ = ["counts", "matrix", "standing_of"]
 
 
 def standing_of(item: pytest.Item) -> str:
@@ -21,23 +24,3 @@ def standing_of(item: pytest.Item) -> str:
     if not str(marker.kwargs.get("source", "")).startswith(("docs ", "flyctl ", "seed", "design")):
         return f"! source is {marker.kwargs.get('source')!r}, expected one like 'docs networking/flycast'"
     return str(marker.args[0])
-
-
-def matrix(cells: dict[tuple[str, str, str], str]) -> list[str]:
-    """Lines of a table: a row per (from, route), a column per target app; `cells` holds yes, no or FAIL."""
-    targets = list(dict.fromkeys(target for _, target, _ in cells))
-    rows = list(dict.fromkeys((source, route) for source, _, route in cells))
-    width = max(len(f"{source}  {route}") for source, route in rows)
-    first = max(len(source) for source, _ in rows)
-    lines = [" " * width + "  " + "  ".join(targets)]
-    for source, route in rows:
-        line = f"{source.ljust(first)}  {route}".ljust(width)
-        marks = (cells.get((source, target, route), "-").ljust(len(target)) for target in targets)
-        lines.append((line + "  " + "  ".join(marks)).rstrip())
-    return lines
-
-
-def counts(standings: list[str]) -> str:
-    """How many tests have each standing."""
-    counted = Counter(standings)
-    return ", ".join(f"{counted[name]} {name}" for name in STANDINGS)

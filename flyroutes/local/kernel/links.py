@@ -63,6 +63,11 @@ def up(index: int) -> Message:
     return Message(f"set link {index} up", _NEWLINK, 0, _link(index, _IFF_UP, _IFF_UP))
 
 
+def down(index: int) -> Message:
+    """Set the link down: its routes and IPv6 addresses go."""
+    return Message(f"set link {index} down", _NEWLINK, 0, _link(index, 0, _IFF_UP))
+
+
 def delete(index: int) -> Message:
     """Remove the link, and the other end of its pair with it; fine if it is already gone."""
     return Message(f"delete link {index}", _DELLINK, 0, _link(index), tolerate=[errno.ENODEV])
@@ -74,7 +79,7 @@ def address(index: int, interface: str) -> Message:
     header = struct.pack("=BBBBi", _family(interface), value.network.prefixlen, _IFA_F_NODAD, 0, index)
     packed = value.ip.packed
     body = attribute(1, packed) + attribute(2, packed)
-    return Message(f"add address {interface}", _NEWADDR, F_CREATE | F_EXCL, header, body)
+    return Message(f"add address {interface}", _NEWADDR, F_CREATE | F_REPLACE, header, body)
 
 
 def _route(destination: str, table: int, scope: int, kind: int, *body: bytes) -> bytes:

@@ -41,6 +41,17 @@ class Home:
                 if flags & flag:
                     syscalls.setns(self.fds[kind], flag)
 
+    @contextlib.contextmanager
+    def visiting(self, pid: int) -> Iterator[None]:
+        """Children forked inside the block live in the PID namespace of process `pid`."""
+        fd = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.setns(fd, syscalls.CLONE_NEWPID)
+            yield
+        finally:
+            syscalls.setns(self.fds["pid_for_children"], syscalls.CLONE_NEWPID)
+            os.close(fd)
+
 
 def open_namespaces(process: str | int, kinds: tuple[str, ...]) -> dict[str, int]:
     """Open files of /proc/PROCESS/ns; a namespace lives as long as one of them is open."""

@@ -32,7 +32,9 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """Where programs find the authorities that they trust, the network's own among them."""
 _STATE = Path("/.flyroutes")
 _HOST_ETC = Path("/.host-etc")
-_OWN = ("proc", "run", "etc", "dev", "sys", ".flyroutes", ".host-etc")
+FLY = "/.fly"
+"""Where a Machine finds the socket of the Machines API (docs reference/suspend-resume)."""
+_OWN = ("proc", "run", "etc", "dev", "sys", ".fly", ".flyroutes", ".host-etc")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 _MOUNT_FLAGS = {2: MS_NOSUID, 4: MS_NODEV, 8: MS_NOEXEC, 1024: 1024, 2048: 2048, 4096: 1 << 21}
 """statvfs flag -> mount flag; the last three are noatime, nodiratime and relatime."""

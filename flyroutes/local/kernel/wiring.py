@@ -97,6 +97,14 @@ class Fabric:
         """Remove the link and with it every address and route over it."""
         self._netlink.request(links.delete(link.number))
 
+    def take_down(self, link: Link) -> None:
+        """Cut the link on this side; what the kernel forgets of it `bring_up` tells again."""
+        self._netlink.request(links.down(link.number))
+
+    def bring_up(self, link: Link) -> None:
+        """Undo `take_down`."""
+        self._netlink.request(*_fabric_end(link))
+
     def answer_for(self, hosts: Sequence[str], *, remove: bool = False) -> None:
         """Make the fabric itself the host of these addresses, or stop that."""
         self._netlink.request(*(links.local_route(host, remove=remove) for host in hosts))

@@ -13,7 +13,8 @@ import trio
 from flyroutes.local.proxy.appside import AppConnection, Kind, Pool, dial
 from flyroutes.local.proxy.appside_http2 import Http2AppConnection
 from flyroutes.local.proxy.failure import Failure, connect_failure
-from flyroutes.platform.balancing import Forward, Start, Wait, choose_machine, started_at
+from flyroutes.platform.balancing import Forward, Refuse, Start, Wait, started_at
+from flyroutes.platform.placement import ANYWHERE, Placement, choose_placed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,7 +72,13 @@ class Balancer:
         for queue in self._queues.values():
             queue.unpark_all()
 
-    async def connect(self, find: FindRoute, pooled: bool, kind: Kind = "http/1.1") -> AppConnection:
+    async def connect(
+        self,
+        find: FindRoute,
+        pooled: bool,
+        kind: Kind = "http/1.1",
+        placement: Placement = ANYWHERE,
+    ) -> AppConnection:
         """An open connection to a Machine of the route, counted as load until `release`; or Failure.
 
         A refusal sends the request to another Machine, and is tried again while the refusing one boots.
@@ -79,7 +86,7 @@ class Balancer:
         failed: dict[str, Failure] = {}
         give_up = inf
         while True:
-            candidate = await self._choose(find, failed)
+            candidate = await self._choose(find, failed, placement)
             if isinstance(candidate, Failure):
                 give_up = min(give_up, trio.current_time() + BOOT_SECONDS)
                 if trio.current_time() >= give_up or not _still_booting(find(), failed):
@@ -122,7 +129,9 @@ class Balancer:
         if not self.loads[candidate.key]:
             del self.loads[candidate.key]
 
-    async def _choose(self, find: FindRoute, failed: dict[str, Failure]) -> Candidate | Failure:
+    async def _choose(
+        self, find: FindRoute, failed: dict[str, Failure], placement: Placement
+    ) -> Candidate | Failure:
         """The Machine to dial, or the Failure that is left when every one was tried."""
         deadline = trio.current_time() + QUEUE_TIMEOUT
         started: set[str] = set()
@@ -130,8 +139,8 @@ class Balancer:
             route = find()
             if route is None:
                 raise Failure(503, "PR04", "the service is gone")
-            candidates = [each for each in route.candidates if _worth_trying(each.machine, failed)]
-            decision = choose_machine(candidates, self.loads, self.region, self._random)
+            candidates = tuple(each for each in route.candidates if _worth_trying(each.machine, failed))
+            decision = choose_placed(candidates, placement, self.loads, self.region, self._random)
             if isinstance(decision, Forward):
                 return decision.candidate
             if isinstance(decision, Start):
@@ -142,7 +151,8 @@ class Balancer:
             elif isinstance(decision, Wait) and trio.current_time() < deadline:
                 await self._queue((route.app.name, route.port.start), deadline)
             else:
-                raise Failure(503, "PR03", decision.reason)
+                code = decision.code if isinstance(decision, Refuse) else "PR03"
+                raise Failure(503, code, decision.reason)
 
     async def _queue(self, place: tuple[str, int], deadline: float) -> None:
         with trio.move_on_at(deadline):

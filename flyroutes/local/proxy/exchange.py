@@ -6,6 +6,7 @@ It does not know whether the client speaks HTTP/1.1 or HTTP/2: that is the `Clie
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import h11
@@ -14,12 +15,14 @@ import trio
 from flyroutes.local.proxy.concurrency import alongside
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.platform.headers import end_to_end
+from flyroutes.platform.replay import asks_for_replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from flyroutes.local.proxy.appside import AppConnection
     from flyroutes.local.proxy.client import Client
+    from flyroutes.local.proxy.kept_body import KeptBody
     from flyroutes.platform.headers import Headers
 
     Rewrite = Callable[[Iterable[tuple[bytes, bytes]]], Headers]
@@ -27,19 +30,44 @@ if TYPE_CHECKING:
 PATIENCE = 0.25
 """A client that leaves is noticed while the app thinks for longer than this; quick answers skip the watch."""
 FLUSH_SIZE = 65536
+MAX_REPLAY_BODY = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayAnswer:
+    """An app's answer that is for the proxy alone; its body, if it needs one to be understood."""
+
+    headers: Headers
+    body: bytes
+
+
+def add_to_replay(body: bytearray, data: bytes) -> None:
+    """One more piece of a `ReplayAnswer`'s body; Failure when it is too long."""
+    body += data
+    if len(body) > MAX_REPLAY_BODY:
+        raise Failure(502, "PA03", f"a replay's body has more than {MAX_REPLAY_BODY} bytes")
 
 
 class Exchange:
-    """One request on one connection to an app; `rewrite` makes the client's headers from the app's."""
+    """One request on one connection to an app; `rewrite` makes the client's headers from the app's.
 
-    def __init__(self, app: AppConnection, client: Client, rewrite: Rewrite) -> None:
+    The request's body is read from `body`, or else from the client.
+    """
+
+    def __init__(
+        self, app: AppConnection, client: Client, rewrite: Rewrite, body: KeptBody | None = None
+    ) -> None:
         self._app = app
+        self._body = body or client
         self._client = client
         self._rewrite = rewrite
         self._uploading = False
 
-    async def run(self, headers: Headers) -> h11.InformationalResponse | None:
-        """Send the request with `headers` and relay the answer; the 101 when the app goes on as WebSocket."""
+    async def run(self, headers: Headers) -> h11.InformationalResponse | ReplayAnswer | None:
+        """Send the request with `headers` and relay the answer.
+
+        Returns the 101 when the app goes on as WebSocket, and an answer that the client must not see.
+        """
         if await self._send_request(headers):
             return await self._answer()
         self._uploading = True
@@ -61,7 +89,7 @@ class Exchange:
         return complete
 
     def _queue_body(self, data: list[bytes | None]) -> bool:
-        while (chunk := self._client.receive_nowait()) is not None:
+        while (chunk := self._body.receive_nowait()) is not None:
             if not chunk:
                 return True
             data.append(self._app.http.send(h11.Data(chunk)))
@@ -69,7 +97,7 @@ class Exchange:
 
     async def _upload(self) -> None:
         """The rest of the request's body; then an eye on the client while the app answers."""
-        while chunk := await self._client.receive():
+        while chunk := await self._body.receive():
             await self._send_app(self._app.http.send(h11.Data(chunk)))
         await self._send_app(self._app.http.send(h11.EndOfMessage()))
         await self._watch()
@@ -80,11 +108,14 @@ class Exchange:
             if data:
                 await self._app.stream.send_all(data)
 
-    async def _answer(self) -> h11.InformationalResponse | None:
+    async def _answer(self) -> h11.InformationalResponse | ReplayAnswer | None:
         head = await self._receive_head()
         if isinstance(head, h11.InformationalResponse):
             return head
-        self._client.start(head.status_code, self._rewrite(head.headers))
+        headers = list(head.headers)
+        if asks_for_replay(headers):
+            return await self._replay(headers)
+        self._client.start(head.status_code, self._rewrite(headers))
         await self._relay_body()
         return None
 
@@ -130,6 +161,22 @@ class Exchange:
             raise Failure(502, "PU02", f"the app broke off its answer: {error}") from error
         self._client.end(end_to_end(event.headers))
         await self._client.flush()
+
+    async def _replay(self, headers: Headers) -> ReplayAnswer:
+        """An answer that has the request replayed; its body counts only where the header is missing."""
+        body = bytearray()
+        told = any(name == b"fly-replay" for name, _ in headers)
+        try:
+            while not isinstance(event := self._app.http.next_event(), h11.EndOfMessage):
+                if isinstance(event, h11.Data):
+                    add_to_replay(body, event.data)
+                elif told:
+                    break
+                else:
+                    await self._receive()
+        except (h11.RemoteProtocolError, trio.BrokenResourceError) as error:
+            raise Failure(502, "PU02", f"the app broke off its replay: {error}") from error
+        return ReplayAnswer(headers, b"" if told else bytes(body))
 
     async def _receive(self) -> None:
         """Wait for the app, and after a while for the client's leaving too."""

@@ -9,9 +9,10 @@ import h2.exceptions
 import trio
 
 from flyroutes.local.proxy.appside_http2 import Http2AppConnection
-from flyroutes.local.proxy.exchange import FLUSH_SIZE, Exchange
+from flyroutes.local.proxy.exchange import FLUSH_SIZE, Exchange, ReplayAnswer, add_to_replay
 from flyroutes.local.proxy.failure import Failure
 from flyroutes.platform.headers import end_to_end, http2_request_headers
+from flyroutes.platform.replay import asks_for_replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from flyroutes.local.proxy.appside import AppConnection
     from flyroutes.local.proxy.client import Client
     from flyroutes.local.proxy.exchange import Rewrite
+    from flyroutes.local.proxy.kept_body import KeptBody
     from flyroutes.platform.headers import Headers
 
 
@@ -27,8 +29,10 @@ class Http2Exchange(Exchange):
 
     _app: Http2AppConnection
 
-    def __init__(self, app: Http2AppConnection, client: Client, rewrite: Rewrite) -> None:
-        super().__init__(app, client, rewrite)
+    def __init__(
+        self, app: Http2AppConnection, client: Client, rewrite: Rewrite, body: KeptBody | None
+    ) -> None:
+        super().__init__(app, client, rewrite, body)
         self._stream = 0
 
     async def _send_request(self, headers: Headers) -> bool:
@@ -45,7 +49,7 @@ class Http2Exchange(Exchange):
 
     async def _upload(self) -> None:
         try:
-            while chunk := await self._client.receive():
+            while chunk := await self._body.receive():
                 await self._send_body(chunk)
             self._app.http2.end_stream(self._stream)
         except h2.exceptions.ProtocolError:
@@ -70,10 +74,23 @@ class Http2Exchange(Exchange):
         except trio.BrokenResourceError:
             return  # What the app has said, or did not say, decides.
 
-    async def _answer(self) -> None:
+    async def _answer(self) -> ReplayAnswer | None:
         status, headers = await self._receive_answer()
+        if asks_for_replay(headers):
+            return await self._replay(headers)
         self._client.start(status, self._rewrite(headers))
         await self._relay_body()
+        return None
+
+    async def _replay(self, headers: Headers) -> ReplayAnswer:
+        body = bytearray()
+        if any(name == b"fly-replay" for name, _ in headers):
+            return ReplayAnswer(headers, b"")
+        while not isinstance(event := await self._next_event(), h2.events.StreamEnded):
+            if isinstance(event, h2.events.DataReceived):
+                add_to_replay(body, event.data)
+                self._app.http2.acknowledge_received_data(event.flow_controlled_length, self._stream)
+        return ReplayAnswer(headers, bytes(body))
 
     async def _receive_answer(self) -> tuple[int, Headers]:
         while True:
@@ -118,11 +135,13 @@ class Http2Exchange(Exchange):
         return event
 
 
-def exchange_on(app: AppConnection, client: Client, rewrite: Rewrite) -> Exchange:
+def exchange_on(
+    app: AppConnection, client: Client, rewrite: Rewrite, body: KeptBody | None = None
+) -> Exchange:
     """One request on `app`, in the version of HTTP that it speaks."""
     if isinstance(app, Http2AppConnection):
-        return Http2Exchange(app, client, rewrite)
-    return Exchange(app, client, rewrite)
+        return Http2Exchange(app, client, rewrite, body)
+    return Exchange(app, client, rewrite, body)
 
 
 def _head(fields: Iterable[tuple[bytes, bytes]]) -> tuple[int, Headers]:

@@ -8,15 +8,19 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import h11
 import trio
 
 from flyroutes.local.proxy.compress import compressing
+from flyroutes.local.proxy.exchange import ReplayAnswer
 from flyroutes.local.proxy.exchange_http2 import exchange_on
 from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.http1 import Http1Client
 from flyroutes.local.proxy.http2 import Http2Connection
 from flyroutes.local.proxy.idle import limited
 from flyroutes.local.proxy.inbound import Inbound, send_preface
+from flyroutes.local.proxy.replayer import Replayer
+from flyroutes.local.proxy.replaying import Trip
 from flyroutes.local.proxy.tcp import relay
 from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers
 from flyroutes.platform.model import HttpOptions
@@ -27,12 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyroutes.local.proxy.appside import AppConnection
-    from flyroutes.local.proxy.balancer import Balancer, FindRoute
-    from flyroutes.local.proxy.client import Client
-    from flyroutes.local.proxy.exchange import Rewrite
+    from flyroutes.local.proxy.balancer import Balancer
+    from flyroutes.local.proxy.client import Client, Request
     from flyroutes.local.proxy.http2_stream import Http2Stream
     from flyroutes.platform.headers import Headers
     from flyroutes.platform.model import Platform
+
+    Final = Callable[..., Headers]
 
 
 ROUTES_KEPT = 1000
@@ -47,6 +52,7 @@ class Gateway:
     ) -> None:
         self._snapshot = snapshot
         self._balancer = balancer
+        self._replayer = Replayer(snapshot, balancer, log)
         self._log = log
         self._region = region
         self._random = random.Random()
@@ -126,45 +132,40 @@ class Gateway:
         if route is None or "http" not in route.port.handlers:  # That it is a 404: assumed.
             raise Failure(404, "", f"no app serves {request.host or 'this host'} on port {inbound.port}")
         host = request.host or f"{route.app.name}.fly.dev"  # HTTP/1.0 does without; HTTP/1.1 cannot.
-        options = route.port.http_options
-        rewrite = partial(final_headers, options=options, version=hop.version, request_id=request_id)
+        rewrite = partial(final_headers, version=hop.version, request_id=request_id)
         location = redirect(route.port, inbound.secure, host, request.target.decode("latin-1"))
         if location:
-            return await _respond(client, 301, rewrite([(b"location", location.encode("latin-1"))]))
-        headers = request_headers(request.headers, hop, request_id)
-        if not request.host:
-            headers = [(b"host", host.encode("latin-1")), *(item for item in headers if item[0] != b"host")]
-        attempt = partial(self._attempt, inbound, client, find, headers, rewrite)
-        if not await attempt(pooled="proxy_proto" not in route.port.handlers):
-            await attempt(pooled=False)
+            moved = [(b"location", location.encode("latin-1"))]
+            return await _respond(client, 301, rewrite(moved, route.port.http_options))
+        dress = partial(_dressed, hop=hop, request_id=request_id, host=host.encode("latin-1"))
+        trip = Trip(self._replayer, client, find, route, inbound.port, dress)
+        while not await self._attempt(inbound, client, trip, rewrite):
+            pass
 
-    async def _attempt(
-        self,
-        inbound: Inbound,
-        client: Client,
-        find: FindRoute,
-        headers: Headers,
-        rewrite: Rewrite,
-        pooled: bool,
-    ) -> bool:
-        """False when a pooled connection turned out to be dead and the request may be sent once more."""
-        route = find()
-        options = route.port.http_options if route else HttpOptions()
-        app = await self._balancer.connect(find, pooled, "h2" if options.h2_backend else "http/1.1")
+    async def _attempt(self, inbound: Inbound, client: Client, trip: Trip, final: Final) -> bool:
+        """False when the request goes on to another Machine, or once more to one that seemed dead.
+
+        The options are those of the service that answers, whoever was asked first (assumed).
+        """
+        app = await trip.connect()
+        options = trip.options
+        rewrite = partial(final, options=options)
         try:
-            await send_preface(app, find(), inbound)
-            exchange = exchange_on(app, compressing(client, options), rewrite)
-            switch = await limited(app, options.idle_timeout, partial(exchange.run, headers))
-            if switch and isinstance(client, Http1Client):
-                websocket = partial(_relay_websocket, client, app, rewrite(switch.headers))
+            await send_preface(app, trip.find(), inbound)
+            exchange = exchange_on(app, compressing(client, options), rewrite, trip.body)
+            outcome = await limited(app, options.idle_timeout, partial(exchange.run, trip.headers(app)))
+            if isinstance(outcome, h11.InformationalResponse) and isinstance(client, Http1Client):
+                websocket = partial(_relay_websocket, client, app, rewrite(outcome.headers))
                 await limited(app, options.idle_timeout, websocket)
         except Failure:
-            # The app may close an idle connection as we pick it (RFC 9112 section 9.3.1).
-            if client.started or not (app.used and client.request.repeatable):
+            if client.started or not trip.retry(app):
                 raise
             return False
         finally:
             self._balancer.release(app)
+        if isinstance(outcome, ReplayAnswer):
+            trip.follow(outcome, app.candidate.machine)
+            return False
         return True
 
     async def _fail(
@@ -185,6 +186,13 @@ class Gateway:
 
     def _new_id(self) -> bytes:
         return new_request_id(int(time.time() * 1000), self._random, self._region)
+
+
+def _dressed(request: Request, hop: Hop, request_id: bytes, host: bytes) -> Headers:
+    headers = request_headers(request.headers, hop, request_id)
+    if not request.host:
+        headers = [(b"host", host), *(item for item in headers if item[0] != b"host")]
+    return headers
 
 
 async def _relay_websocket(client: Http1Client, app: AppConnection, headers: Headers) -> None:

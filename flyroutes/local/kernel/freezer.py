@@ -1,0 +1,40 @@
+"""Freezing all that runs in a Machine, in the place of Fly's snapshot (docs reference/suspend-resume).
+
+It is done with SIGSTOP, which an ordinary user may send. That differs from a snapshot: memory
+stays in use; the clocks go on, the monotonic one too; a parent hears of its children's stop; and a process
+that had stopped before goes on with the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flyroutes.local.kernel.namespaces import Home
+
+
+def stop(home: Home, pid: int) -> None:
+    """Stop process 1 of a Machine, `pid`, and then all others."""
+    os.kill(pid, signal.SIGSTOP)
+    _signal_all(home, pid, signal.SIGSTOP)
+
+
+def go_on(home: Home, pid: int) -> None:
+    """Let them go on."""
+    _signal_all(home, pid, signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
+
+
+def _signal_all(home: Home, pid: int, number: int) -> None:
+    """Signal all but process 1 at once, so that none can fork its way out (kill(2), pid -1)."""
+    with home.visiting(pid):
+        child = os.fork()
+        if child == 0:
+            # That nobody is left to signal is an error too.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, number)
+            os._exit(0)
+    os.waitpid(child, 0)

@@ -1,0 +1,241 @@
+"""Why an app does not do what it should: one small question per cause, in the order of the ladder.
+
+The ladder is that of docs networking/app-services, "Troubleshoot connections to a service": A for what goes
+through Fly Proxy, B for 6PN, and U for UDP, which the page leaves out (docs networking/udp-and-tcp).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
+from flyroutes.validation import inside, routes
+from flyroutes.validation.model import Cause
+from flyroutes.validation.settings import checks_of, startable
+from flyroutes.validation.snapshot import has_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flyroutes.validation.case import Case
+
+    Finder = Callable[[Case], Cause | None]
+
+
+def machine_resolver(case: Case) -> Cause | None:
+    """A Machine asks somebody else than Fly for names (docs networking/private-networking)."""
+    for machine, look in case.seen:
+        if reason := inside.resolver(look):
+            sentence = f"/etc/resolv.conf of Machine {machine} is not Fly's: {reason}"
+            return Cause("resolver", sentence, f"fly machine restart {machine} -a {case.app.name}", True)
+    return None
+
+
+def no_app(case: Case) -> Cause | None:
+    """Nothing was deployed."""
+    if case.app.found:
+        return None
+    return Cause("no-app", f"there is no app {case.app.name}", case.deploy(), True)
+
+
+def no_machine(case: Case) -> Cause | None:
+    """The app is there and empty."""
+    if not case.app.found or case.app.machines:
+        return None
+    return Cause("no-machine", f"{case.app.name} has no Machine", case.deploy(), True)
+
+
+def all_stopped(case: Case) -> Cause | None:
+    """No Machine runs: no `.internal` name lists one, and nobody else than Fly Proxy starts one."""
+    app = case.app
+    if not app.machines or app.started:
+        return None
+    states = ", ".join(sorted({one.state for one in app.machines}))
+    why = "a request did not start one" if startable(app) else "nothing starts one by itself"
+    sentence = f"every Machine of {app.name} is {states}, and {why}"
+    return Cause("all-stopped", sentence, f"fly machine start {app.machines[0].id} -a {app.name}", True)
+
+
+def not_listening(case: Case) -> Cause | None:
+    """Nobody listens at all (footnotes [1] and [8], (a))."""
+    kind = "udp" if case.role == ECHO else "tcp"
+    for machine, look in case.seen:
+        if not any(one == kind and port != 22 for one, _, port in look["sockets"]):
+            sentence = f"nobody listens on any {kind} port in Machine {machine}: the process is broken"
+            return Cause("not-listening", sentence, f"fly logs -a {case.app.name}", True)
+    return None
+
+
+def wrong_bind(case: Case) -> Cause | None:
+    """The port is right and the address is not (footnotes [1] and [8], (c))."""
+    for machine, look in case.seen:
+        for kind, port in _bound_ports(case):
+            at = inside.listening(look, kind, port)
+            reason = inside.listeners(case.role, look, case.app.internal_ports())
+            if at and reason and not _reaches(case.role, look, kind, port):
+                sentence = f"in Machine {machine} {kind} {port} is bound to {', '.join(sorted(at))}"
+                right = _RIGHT[case.role] if kind == "tcp" else "fly-global-services"
+                code = "wrong-bind" if kind == "tcp" else "udp-bind"
+                fix = f"bind {right}:{port} in the server, then: {case.deploy()}"
+                return Cause(code, f"{sentence}; it must be {right}", fix, True)
+    return None
+
+
+_RIGHT = {PUBLIC: "0.0.0.0", FLYCAST: "0.0.0.0", WORKER: "fly-local-6pn", ECHO: "0.0.0.0"}
+
+
+def _bound_ports(case: Case) -> list[tuple[str, int]]:
+    """The sockets that the app's routes end at."""
+    if case.role == ECHO:
+        return [("udp", inside.UDP_PORT), ("tcp", inside.UDP_PORT)]
+    if case.role == WORKER:
+        return [("tcp", routes.PORT)]
+    return [("tcp", port) for port in case.app.internal_ports() or [routes.PORT]]
+
+
+def _reaches(role: str, look: Mapping[str, Any], kind: str, port: int) -> bool:
+    if kind == "udp":
+        return inside.on_global_services(look, port)
+    return inside.on_6pn(look, kind, port) if role == WORKER else inside.for_proxy(look, port)
+
+
+def missing_service(case: Case) -> Cause | None:
+    """Fly Proxy is not aware of the server (footnote [4])."""
+    protocol, port = _EXTERNAL[case.role]
+    if any(has_port(entry, port) for entry in case.app.ports(protocol)) or not case.app.machines:
+        return None
+    sentence = (
+        f"no {protocol} service of {case.app.name} has port {port}, so the proxy knows nobody behind it"
+    )
+    return Cause("missing-service", sentence, case.correct(), True)
+
+
+_EXTERNAL = {PUBLIC: ("tcp", 443), FLYCAST: ("tcp", 80), ECHO: ("udp", inside.UDP_PORT)}
+
+
+def port_mismatch(case: Case) -> Cause | None:
+    """`internal_port` is not the port that is bound (footnote [4])."""
+    for machine, look in case.seen:
+        for port in case.app.internal_ports():
+            others = inside.other_ports(look)
+            if not inside.listening(look, "tcp", port) and others:
+                sentence = (
+                    f"a service of {case.app.name} says internal_port {port}; in Machine {machine} nobody "
+                    f"listens there, but on {', '.join(map(str, others))}"
+                )
+                return Cause("port-mismatch", sentence, case.correct(), True)
+    return None
+
+
+def failing_check(case: Case) -> Cause | None:
+    """A critical service check takes a Machine out of the proxy (docs reference/health-checks)."""
+    failing = [
+        name for one in case.app.started for name, status in checks_of(one.raw) if status == "critical"
+    ]
+    if not failing:
+        return None
+    sentence = f"the check {failing[0]} of {case.app.name} is critical, so the proxy sends nothing there"
+    return Cause("failing-check", sentence, f"fly checks list -a {case.app.name}", True)
+
+
+def cordoned(case: Case) -> Cause | None:
+    """Every Machine that runs is cordoned (docs machines/api/machines-resource)."""
+    started = case.app.started
+    if not started or not all(one.raw.get("cordoned") for one in started):
+        return None
+    sentence = f"every started Machine of {case.app.name} is cordoned, so the proxy sends nothing there"
+    return Cause("cordoned", sentence, f"fly machine uncordon {started[0].id} -a {case.app.name}", True)
+
+
+def no_public_ip(case: Case) -> Cause | None:
+    """No Anycast address leads to the app."""
+    if not (reason := case.wrong("ips")):
+        return None
+    kind = "allocate-v6" if not case.app.of_type("v6") else "allocate-v4 --shared"
+    return Cause("no-public-ip", reason, f"fly ips {kind} -a {case.app.name}", True)
+
+
+def public_ip(case: Case) -> Cause | None:
+    """A private app that the internet reaches."""
+    found = [ip.address for ip in (case.app.ips if case.role == WORKER else case.app.public_ips)]
+    if not found:
+        return None
+    sentence = f"{case.app.name} has the address {', '.join(found)}, so anybody reaches its services"
+    return Cause("public-ip", sentence, f"fly ips release {' '.join(found)} -a {case.app.name}", True)
+
+
+def surplus_service(case: Case) -> Cause | None:
+    """A 6PN app that Fly Proxy was told of."""
+    if not (reason := case.wrong("service")):
+        return None
+    return Cause("surplus-service", reason, case.correct(), True)
+
+
+def force_https(case: Case) -> Cause | None:
+    """Flycast clients are sent to https, for which there is no certificate (footnote [6])."""
+    if not (reason := case.wrong("force-https")):
+        return None
+    return Cause(
+        "force-https", f"{reason} of {case.app.name}, and Flycast has no HTTPS", case.correct(), True
+    )
+
+
+def tls_only(case: Case) -> Cause | None:
+    """There is a service, and none that speaks plainly (footnote [6])."""
+    if missing_service(case) or not (reason := case.wrong("service")):
+        return None
+    return Cause("tls-only", reason, case.correct(), True)
+
+
+def flycast_ip(case: Case) -> Cause | None:
+    """No Flycast address, or one for another network (footnote [7])."""
+    if not case.app.found or not (reason := case.wrong("flycast-ip")):
+        return None
+    network = f" --network {case.environment.network}" if case.environment.network else ""
+    code = "flycast-ip-network" if case.app.of_type("private_v6") else "no-flycast-ip"
+    return Cause(code, reason, f"fly ips allocate-v6 --private{network} -a {case.app.name}", True)
+
+
+def udp_service(case: Case) -> Cause | None:
+    """Ports that differ, or handlers."""
+    if missing_service(case) or not (reason := case.wrong("service")):
+        return None
+    return Cause("udp-service", reason, case.correct(), True)
+
+
+def dedicated_ip(case: Case) -> Cause | None:
+    """UDP works over a dedicated IPv4 alone."""
+    if not case.app.found or not (reason := case.wrong("dedicated-ip")):
+        return None
+    command = f"fly ips allocate-v4 -y -a {case.app.name}"
+    if case.app.of_type("v4"):
+        command = f"fly ips release {case.app.of_type('shared_v4')[0].address} -a {case.app.name}"
+    return Cause("no-dedicated-ip", reason, command, True)
+
+
+FINDERS: dict[str, tuple[tuple[str, Finder], ...]] = {
+    PUBLIC: (
+        ("B4", machine_resolver), ("A2", no_app), ("A2", no_machine), ("A2", all_stopped),
+        ("A2", missing_service), ("A2", port_mismatch), ("A1", wrong_bind), ("A1", not_listening),
+        ("A2", no_public_ip), ("A2", cordoned), ("A2", failing_check),
+    ),
+    FLYCAST: (
+        ("B4", machine_resolver), ("A3", no_app), ("A3", no_machine), ("A3", all_stopped),
+        ("A3", missing_service), ("A3", port_mismatch), ("A1", wrong_bind), ("A1", not_listening),
+        ("A3", flycast_ip), ("A3", force_https), ("A3", tls_only), ("A3", public_ip),
+        ("A3", cordoned), ("A3", failing_check),
+    ),
+    WORKER: (
+        ("B4", machine_resolver), ("B2", no_app), ("B2", no_machine), ("B2", all_stopped),
+        ("B1", wrong_bind), ("B1", not_listening), ("B1", surplus_service), ("B1", public_ip),
+    ),
+    ECHO: (
+        ("B4", machine_resolver), ("U2", no_app), ("U2", no_machine), ("U2", all_stopped),
+        ("U1", wrong_bind), ("U1", not_listening), ("U2", missing_service),
+        ("U2", udp_service), ("U2", dedicated_ip), ("U2", cordoned),
+        ("U2", failing_check),
+    ),
+    CLIENT: (("B4", machine_resolver), ("B4", no_app), ("B4", no_machine), ("B4", all_stopped)),
+    ELSEWHERE: (("B4", machine_resolver), ("B4", no_app), ("B4", no_machine), ("B4", all_stopped)),
+}  # fmt: skip
+"""Role -> (rung, question). What comes first explains what comes after, as a stopped Machine its checks."""

@@ -1,0 +1,92 @@
+"""Where a check can stand: in a Machine, reached by the API's exec, or with this process on a peer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from flyroutes.errors import PlatformError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from flyroutes.client import Fly
+
+    Probe = Mapping[str, Any]
+    """What the program in probe.py takes."""
+
+_PROGRAM = Path(__file__).with_name("probe.py").read_text()
+RUN_SECONDS = 30
+"""For one command in a place."""
+SETTLE_SECONDS = 60.0
+"""For a change to be known everywhere: twice the DNS TTL of 5 s, the start of a server, and its news to Fly
+Proxy, for which the documentation gives no figure."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one probe found; `outcome` is one of those that probe.py lists."""
+
+    outcome: str
+    detail: Any
+    """The evidence: a status line, the text of an error, a list of DNS values, what a look found."""
+    address: str
+    """The address that was dialled or asked; empty when none was found."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place to run commands at: Machine `machine_id` of `app`, or the peer when `app` is empty."""
+
+    fly: Fly
+    app: str = ""
+    machine_id: str = ""
+
+    async def run(self, command: Sequence[str]) -> Ended:
+        """Run a command there, for at most RUN_SECONDS."""
+        if self.app:
+            outcome = await self.fly.exec(self.app, self.machine_id, command, timeout=RUN_SECONDS)
+            return Ended(outcome.exit_code, outcome.stdout, outcome.stderr)
+        with trio.fail_after(RUN_SECONDS):
+            done = await trio.run_process(
+                list(command), capture_stdout=True, capture_stderr=True, check=False
+            )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    async def probe(self, probes: Sequence[Probe]) -> list[Answer]:
+        """Try all probes at once from there. PlatformError when the place cannot run them."""
+        # Without site-packages, user site and environment: it starts in half the time.
+        python = ["python", "-ISE"] if self.app else [sys.executable]
+        ended = await self.run([*python, "-c", _PROGRAM, json.dumps(list(probes))])
+        if ended.exit_code != 0:
+            words = (ended.stderr or ended.stdout).strip()[-300:]
+            raise PlatformError(f"python ended with {ended.exit_code} in {self}: {words}", 502)
+        return [Answer(**answer) for answer in json.loads(ended.stdout)]
+
+    def __str__(self) -> str:
+        return f"Machine {self.machine_id} of {self.app}" if self.app else "this host"
+
+
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = SETTLE_SECONDS) -> Any:
+    """Ask again, ever more seldom, until `condition` returns something true; TooSlowError after `seconds`."""
+    pause = 0.05
+    with trio.fail_after(seconds):
+        while not (answer := await condition()):
+            await trio.sleep(pause)
+            pause = min(1.0, pause * 1.5)
+        return answer

@@ -1,0 +1,160 @@
+"""Carries a validation out: looks at the platform, makes every probe from its place, collects what came.
+
+Eventual consistency has stated bounds. What does not hold at once is tried again until SETTLE seconds are
+over: a name may be remembered for its TTL of 5 s (docs networking/private-networking), and a Machine that Fly
+Proxy starts needs a moment to listen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from flyroutes.errors import PlatformError
+from flyroutes.reference import CLIENT, ELSEWHERE, PARTS
+from flyroutes.validation import plan, settings
+from flyroutes.validation.findings import OBSERVER, Findings
+from flyroutes.validation.model import Result
+from flyroutes.validation.places import Place
+from flyroutes.validation.planned import asked, came
+from flyroutes.validation.routes import LAPTOP
+from flyroutes.validation.snapshot import look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flyroutes.client import Fly
+    from flyroutes.reference import Environment
+    from flyroutes.validation.places import Answer
+    from flyroutes.validation.planned import Planned
+    from flyroutes.validation.snapshot import Snapshot
+
+SETTLE = 10.0
+"""Seconds: twice the TTL of a name."""
+RETRY_EVERY = 0.3
+AT_ONCE = 12
+"""Machines asked at a time: enough to hide the round trips, few enough for the API to bear."""
+
+
+async def find(
+    fly: Fly,
+    environment: Environment,
+    *,
+    from_inside: bool,
+    say: Callable[[str], None],
+    settle: float = SETTLE,
+) -> Findings:
+    """Look and probe until all is as it should be or time is up. PlatformError when the API fails."""
+    snapshot = await look(fly, environment)
+    observer, place = _observer(fly, snapshot, from_inside)
+    found = Findings(snapshot, observer, places={observer: OBSERVER})
+    # The observer first: its requests wake Machines that Fly Proxy had stopped, and others stand in those.
+    role = CLIENT if from_inside else LAPTOP
+    say(f"asking from {observer}")
+    (seen,) = await place.probe([plan.LOOK])
+    found.looks[OBSERVER] = seen.detail if seen.outcome == "ok" else {}
+    first = [
+        *plan.from_place(environment, snapshot, observer, role),
+        *plan.of_the_edge(environment, snapshot, observer),
+    ]
+    await _from_place(found, place, observer, first, settle)
+    with_askers = bool(environment.prefix)
+    for _ in range(2):
+        found.snapshot = await look(fly, environment)
+        say(f"asking from {sum(len(found.snapshot[part.role].started) for part in PARTS)} Machines")
+        await _from_everywhere(fly, environment, found, place, settle)
+        if _states(await look(fly, environment)) == _states(found.snapshot):
+            break
+        # A Machine was started or stopped meanwhile, so what was expected is out of date: look once more.
+        found.results = {name: one for name, one in found.results.items() if one.check.kind == "route"}
+    for result in settings.results(found.snapshot, with_askers):
+        found.results[result.check.id] = result
+    return found
+
+
+def _observer(fly: Fly, snapshot: Snapshot, from_inside: bool) -> tuple[str, Place]:
+    if not from_inside:
+        return LAPTOP, Place(fly)
+    client = snapshot[CLIENT]
+    if not client.started:
+        why = "is not there" if not client.found else "has no started Machine"
+        raise PlatformError(
+            f"--from-inside: the app {client.name} {why}; bring it up with `flyroutes deploy`", 412
+        )
+    return CLIENT, Place(fly, client.name, client.started[0].id)
+
+
+def _states(snapshot: Snapshot) -> list[tuple[str, str]]:
+    return [(one.id, one.state) for part in PARTS for one in snapshot[part.role].machines]
+
+
+async def _from_everywhere(
+    fly: Fly, environment: Environment, found: Findings, observer: Place, settle: float
+) -> None:
+    """Names and single Machines from the observer; the matrix and the view from within from each Machine."""
+    snapshot, limit = found.snapshot, trio.CapacityLimiter(AT_ONCE)
+    starts = {machine.id: (label, role) for label, role, machine in plan.sources(snapshot, found.observer)}
+
+    async def one(place: Place, label: str, planned: Sequence[Planned]) -> None:
+        async with limit:
+            await _from_place(found, place, label, planned, settle)
+
+    async with trio.open_nursery() as nursery:
+        mine = [*plan.names(environment, snapshot), *plan.direct(snapshot)]
+        nursery.start_soon(one, observer, found.observer, mine)
+        for part in PARTS:
+            app = snapshot[part.role]
+            for machine in app.started:
+                planned = list(plan.within(app, machine))
+                if machine.id in starts:
+                    label, role = starts[machine.id]
+                    found.places[label] = machine.id
+                    planned += plan.from_place(environment, snapshot, label, role)
+                if part.role == ELSEWHERE:
+                    planned += plan.isolation(snapshot)
+                place = Place(fly, app.name, machine.id)
+                nursery.start_soon(
+                    one, place, f"Machine {machine.id} ({part.role}, {machine.region})", planned
+                )
+
+
+async def _from_place(
+    found: Findings, place: Place, label: str, planned: Sequence[Planned], settle: float
+) -> None:
+    """Try from one place until all pass or `settle` seconds are over; note every result."""
+    pending = list(planned)
+    deadline = trio.current_time() + settle
+    while pending:
+        for one, result in await _try(found, place, label, pending):
+            found.results[one.check.id] = result
+        pending = [one for one in pending if found.results[one.check.id].verdict != "pass"]
+        if trio.current_time() + RETRY_EVERY > deadline:
+            return
+        if pending:
+            await trio.sleep(RETRY_EVERY)
+
+
+async def _try(
+    found: Findings, place: Place, label: str, planned: Sequence[Planned]
+) -> list[tuple[Planned, Result]]:
+    """One try of each distinct probe. A place that cannot run them leaves its checks open."""
+    unique = {one.key: one.probe for one in planned}
+    try:
+        answers = dict(zip(unique, await place.probe(list(unique.values())), strict=True))
+    except (PlatformError, trio.TooSlowError) as error:
+        reason = f"nothing could be asked there: {error or 'no end in time'}"
+        return [(one, _open(one, label, reason)) for one in planned]
+    for answer in answers.values():
+        if isinstance(answer.detail, dict):
+            found.looks[place.machine_id] = answer.detail
+    return [(one, _judged(one, label, answers[one.key])) for one in planned]
+
+
+def _judged(one: Planned, label: str, answer: Answer) -> Result:
+    verdict, reason = one.judge(answer)
+    return Result(one.check, verdict, asked(one.probe, label), came(answer), answer.seconds, reason)
+
+
+def _open(one: Planned, label: str, reason: str) -> Result:
+    return Result(one.check, "inconclusive", asked(one.probe, label), "nothing", None, reason)

@@ -1,0 +1,66 @@
+"""Runs the stand-in's commands in forks of one process that has imported everything: ten times as fast.
+
+`python serve.py NAME` listens at the abstract socket NAME; client.py brings it a command with its files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+
+import commands
+import fly
+
+
+def main() -> None:
+    """Serve until killed."""
+    commands.import_all()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks: client.py gets their status
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"\0{sys.argv[1]}")
+        listener.listen(64)
+        print("ready", flush=True)
+        while True:
+            client, _ = listener.accept()
+            with client:
+                if os.fork() == 0:
+                    listener.close()
+                    _run(client)
+
+
+def _run(client: socket.socket) -> None:
+    """One command, on the client's files, in its directory and environment; ends this process."""
+    data, files, _, _ = socket.recv_fds(client, 1 << 20, 3)
+    request = json.loads(data)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(request["directory"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=_end_with, args=(client,), daemon=True).start()
+    client.send(str(os.getpid()).encode())
+    status = 1
+    try:
+        status = fly.main(request["argv"])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        client.send(str(status).encode())
+        os._exit(status)
+
+
+def _end_with(client: socket.socket) -> None:
+    """A program that is killed does nothing more; so its fork must not."""
+    client.recv(1)
+    os._exit(128 + signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

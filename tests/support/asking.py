@@ -1,0 +1,58 @@
+"""Questions about what takes a moment to be known everywhere, each with a bound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from flyroutes.validation.places import SETTLE_SECONDS, eventually
+from flyroutes.validation.routes import SILENT_PATIENCE
+
+if TYPE_CHECKING:
+    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.validation.places import Answer, Place, Probe
+
+NO_WAY = ("timeout", "unreachable")
+"""How an address of another network fails: no packet comes back, or none can leave."""
+NOBODY = ("refused", "closed")
+"""How Fly Proxy lets a connection down that no service wants (docs networking/services)."""
+
+
+def http(host: str, port: int = 80) -> dict[str, Any]:
+    """A probe: GET over HTTP."""
+    return {"how": "http", "host": host, "port": port}
+
+
+def in_vain(host: str, port: int = 80) -> dict[str, Any]:
+    """The same where no answer may come, with less patience."""
+    return http(host, port) | {"patience": SILENT_PATIENCE}
+
+
+async def becomes(
+    place: Place, probe: Probe, *outcomes: str, detail: str = "", seconds: float = SETTLE_SECONDS
+) -> Answer:
+    """Try until the outcome is one of these, with `detail` in its evidence; AssertionError says what came."""
+    last: list[Answer] = []
+
+    async def right() -> bool:
+        last[:] = await place.probe([probe])
+        return last[0].outcome in outcomes and detail in str(last[0].detail)
+
+    try:
+        await eventually(right, seconds)
+    except trio.TooSlowError:
+        wanted = f"expected {' or '.join(outcomes)} {detail}".rstrip()
+        raise AssertionError(f"{probe} from {place}: {wanted} within {seconds:g} s, got {last}") from None
+    return last[0]
+
+
+async def awake(fly: Fly, app: str) -> list[MachineInfo]:
+    """The started Machines of an app; one is started first if autostop has left none."""
+    machines = await fly.machines(app)
+    assert machines, f"{app} has no Machine"
+    if not any(machine.state == "started" for machine in machines):
+        await fly.start(app, machines[0].id)
+        await fly.wait(app, machines[0].id, "started")
+        machines = await fly.machines(app)
+    return [machine for machine in machines if machine.state == "started"]
