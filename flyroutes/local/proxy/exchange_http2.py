@@ -145,9 +145,12 @@ def exchange_on(
 
 
 def _head(fields: Iterable[tuple[bytes, bytes]]) -> tuple[int, Headers]:
-    """Status and headers."""
+    """Status and headers; h2 has seen to it that there is one status, of whatever letters."""
     pairs = _pairs(fields)
-    return int(dict(pairs)[b":status"]), [item for item in pairs if not item[0].startswith(b":")]
+    status = dict(pairs)[b":status"]
+    if not (len(status) == 3 and status.isdigit()):
+        raise Failure(502, "PU02", f"the app answered with status {status!r}")
+    return int(status), [item for item in pairs if not item[0].startswith(b":")]
 
 
 def _pairs(fields: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -217,3 +217,39 @@ async def test_app_without_window_gets_no_more(world: World) -> None:
     )
     assert got.startswith(b"HTTP/1.1 200")
     assert sum(received) == 65536
+
+
+SETTINGS = bytes.fromhex("000000040000000000")
+STREAM_1 = b"\x00\x00\x00\x01"
+
+
+def answers(*fields: bytes) -> bytes:
+    """An app's settings and one HEADERS frame that ends the stream; each field is name, colon, value."""
+    block = b""
+    for field in fields:  # RFC 7541 section 6.2.2: a literal that goes into no table
+        name, value = field[: field.index(b":", 1)], field[field.index(b":", 1) + 1 :]
+        block += b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
+    return SETTINGS + len(block).to_bytes(3) + b"\x01\x05" + STREAM_1 + block
+
+
+RUDE = {
+    "no status": answers(b"x-a:1"),
+    "a status in words": answers(b":status:okay"),
+    "a status that int() would read": answers(b":status:+200"),
+    "a status too high": answers(b":status:1000"),
+    "a header that HTTP/1.1 cannot hold": answers(b":status:200", b"x-a:a\nb: c"),
+    "a header name that it cannot hold": answers(b":status:200", b"x a:1"),
+    "a frame of unknown kind and a reset": SETTINGS + b"\0\0\1\xbb\0" + STREAM_1 + b"x",
+    "a frame on no stream": SETTINGS + bytes.fromhex("000001000000000000ff"),
+    "a body before the head": SETTINGS + b"\0\0\1\0\1" + STREAM_1 + b"x",
+    "a length of 16 MB": SETTINGS + b"\xff\xff\xff\0\0" + STREAM_1,
+    "settings that are none": bytes.fromhex("000005040000000000") + b"12345",
+}
+
+
+@pytest.mark.parametrize("said", RUDE.values(), ids=RUDE)
+async def test_rude_app_is_a_502(world: World, said: bytes) -> None:
+    await world.publish(canned(said), **H2)
+    assert (await world.get()).status == 502
+    assert world.codes()[0] in ("PU01", "PU02", "PC03"), world.logged
+    assert not [line for line in world.logged if "internal error" in line["message"]]

@@ -178,3 +178,20 @@ async def test_slow_headers_end_the_connection(world: World) -> None:
         await stream.send_all(b"GET / HTTP/1.1\r\nhost")
         assert await read_all(stream) == b""
     assert "headers" in world.logged[0]["message"]
+
+
+async def test_compressed_answer_that_breaks_off_does_not_look_complete(world: World) -> None:
+    await world.publish(canned(LONG[:-1]))
+    stream = await world.connect()
+    async with stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n")
+        with pytest.raises(trio.BrokenResourceError):
+            await read_all(stream)
+    assert world.codes() == ["PU02"]
+
+
+async def test_compressed_answer_for_an_old_client(world: World) -> None:
+    await world.publish(canned(LONG))
+    got = answer(await world.ask(b"GET / HTTP/1.0\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n"))
+    assert DECODERS["gzip"](got.body) == BODY
+    assert "transfer-encoding" not in got.headers
