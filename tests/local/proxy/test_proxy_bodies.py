@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -168,3 +169,30 @@ async def test_body_of_the_answer_while_the_request_goes_on(world: World) -> Non
             data += await stream.receive_some(65536)
         await stream.send_all(b"3\r\ntwo\r\n0\r\n\r\n")
         assert answer(data + await read_all(stream)).body == b"ONETWO"
+
+
+async def test_no_byte_of_a_websocket_is_changed(world: World) -> None:
+    """Fragments, pings, extensions and close codes are between the two ends: the proxy reads no frame."""
+    switch = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    switch += b"sec-websocket-extensions: x\r\n\r\n"
+    sent = random.Random(0).randbytes(3_000_000)
+
+    async def echo(stream: trio.SocketStream) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += await stream.receive_some(65536)
+        await stream.send_all(switch + head.partition(b"\r\n\r\n")[2])
+        while data := await stream.receive_some(65536):
+            await stream.send_all(data)
+
+    await world.publish(echo)
+    stream = await world.connect()
+    async with stream, trio.open_nursery() as nursery:
+        opening = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+        nursery.start_soon(stream.send_all, opening + sent)  # the first frames come with the request
+        got = b""
+        while len(got.partition(b"\r\n\r\n")[2]) < len(sent):
+            got += await stream.receive_some(1 << 20)
+    head, _, echoed = got.partition(b"\r\n\r\n")
+    assert b"sec-websocket-extensions: x" in head
+    assert echoed == sent
