@@ -1,4 +1,4 @@
-"""On a local network, where a WireGuard peer sits: one server directly and through Fly Proxy, by turns.
+"""On a local network, where a WireGuard peer sits: one server directly and through two proxies, by turns.
 
 compare_paths.py ROUNDS CLIENTS...: prints JSON, {CLIENTS: {path: [[answers, answers/s, p50 s, p99 s], ...]}}.
 """
@@ -13,7 +13,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import http_load
 
-PATHS = {"direct": ("target.internal", 8080), "flycast": ("target.flycast", 80)}
+PATHS = {
+    "direct": ("app.process.target.internal", 8080),
+    "flycast": ("target.flycast", 80),
+    "peer": ("peer.process.target.internal", 8081),
+}
 REQUESTS, SECONDS = 20_000, 0.7
 
 

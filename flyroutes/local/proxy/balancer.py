@@ -36,7 +36,8 @@ START_TIMEOUT = 30.0
 class Balancer:
     """Opens connections to Machines. `loads` counts what each Machine's service is handling now.
 
-    `start_machine` returns when the snapshot says that the Machine is no longer stopped, or raises.
+    `start_machine` returns when the snapshot says that the Machine is no longer stopped, or raises. Fly's
+    proxies hear of a stop late, hence PM11; the one here sees each state at once and needs no such code.
     """
 
     def __init__(

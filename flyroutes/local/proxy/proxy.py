@@ -182,7 +182,12 @@ class Proxy:
 
     async def _relay(self, inbound: Inbound) -> None:
         """No `http` handler: bytes to one Machine for as long as the connection lives."""
-        app = await self._balancer.connect(partial(self._gateway.find, inbound), pooled=False)
+        try:
+            app = await self._balancer.connect(partial(self._gateway.find, inbound), pooled=False)
+        except Failure as failure:
+            # PR03 is for HTTP; raw TCP ends in PR01 (docs monitoring/error-codes).
+            code = "PR01" if failure.code == "PR03" else failure.code
+            raise Failure(0, code, failure.reason) from failure
         try:
             await send_preface(app, self._gateway.find(inbound), inbound)
             await relay(inbound.stream, app.stream)

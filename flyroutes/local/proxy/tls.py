@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HANDSHAKE_TIMEOUT = 10.0
 _RECORD_HEAD = 5
 _HANDSHAKE_RECORD = 22
+_ALERT_RECORD = b"\x15"
 
 PG_SSL_REQUEST = struct.pack("!II", 8, 80877103)
 PG_GSS_REQUEST = struct.pack("!II", 8, 80877104)
@@ -47,14 +48,24 @@ async def terminate(
     """
     try:
         with trio.fail_after(HANDSHAKE_TIMEOUT):
-            name = server_name(await _first_record(stream))
-            secure = trio.SSLStream(stream, _context(authority, name, offer_of(name)), server_side=True)
+            record = await _first_record(stream)
+            name = server_name(record)
+            context = _context(authority, name, offer_of(name))
+            secure = trio.SSLStream(stream, context, server_side=True)
             await secure.do_handshake()
     except trio.TooSlowError:
         raise Failure(0, "PT08", f"no TLS handshake in {HANDSHAKE_TIMEOUT:g} s") from None
     except trio.BrokenResourceError as error:
+        await _send_alert(stream, _reply(record, context))
         raise _failure(error, name) from error
     return secure, name
+
+
+async def _send_alert(stream: trio.SocketStream, reply: bytes) -> None:
+    """Trio drops the alert that OpenSSL made as a handshake failed; so it is made once more, and sent."""
+    if reply[:1] == _ALERT_RECORD:
+        with trio.move_on_after(1), contextlib.suppress(trio.BrokenResourceError):
+            await stream.send_all(reply)
 
 
 def _context(authority: Authority, name: str, offer: Offer | None) -> ssl.SSLContext:
@@ -96,11 +107,17 @@ def server_name(record: bytes) -> str:
 
     context = server_context()
     context.sni_callback = note
-    incoming = ssl.MemoryBIO()
+    _reply(record, context)
+    return asked[0] if asked else ""
+
+
+def _reply(record: bytes, context: ssl.SSLContext) -> bytes:
+    """What OpenSSL says to a client's first record."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     incoming.write(record)
     with contextlib.suppress(ssl.SSLError):
-        context.wrap_bio(incoming, ssl.MemoryBIO(), server_side=True).do_handshake()
-    return asked[0] if asked else ""
+        context.wrap_bio(incoming, outgoing, server_side=True).do_handshake()
+    return outgoing.read()
 
 
 def _failure(error: trio.BrokenResourceError, name: str) -> Failure:

@@ -204,7 +204,8 @@ async def test_client_that_leaves_takes_its_request_along(world: World) -> None:
     await world.until(lambda: not world.proxy.load(machine.id))
 
 
-async def test_events_arrive_as_they_are_sent(world: World) -> None:
+@pytest.mark.parametrize("accepts", ["identity", "gzip, br, zstd"])
+async def test_events_arrive_as_they_are_sent(world: World, accepts: str) -> None:
     go_on = trio.Event()
 
     async def events(stream: trio.SocketStream) -> None:
@@ -216,7 +217,8 @@ async def test_events_arrive_as_they_are_sent(world: World) -> None:
     await world.publish(events)
     stream = await world.connect()
     async with stream:
-        await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        head = f"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\naccept-encoding: {accepts}\r\n\r\n"
+        await stream.send_all(head.encode())
         first = await stream.receive_some(65536)
         assert b"data: 1" in first
         go_on.set()

@@ -282,6 +282,16 @@ async def test_dead_raw_app_closes_the_connection(world: World) -> None:
     assert world.codes() == ["PC01"]
 
 
+@pytest.mark.parametrize("changes", UNWELL.values(), ids=UNWELL)
+async def test_nobody_healthy_closes_a_raw_connection(world: World, changes: dict[str, Any]) -> None:
+    changes = dict(changes)
+    statuses = changes.pop("statuses", ())
+    machine = world.machine(await world.serve(whoami), handlers=(), **changes)
+    world.put(replace(machine, checks=statuses))
+    assert await world.ask() == b""
+    assert world.codes() == ["PR01"]
+
+
 async def test_service_that_vanishes_while_a_request_waits(world: World) -> None:
     machine = world.machine(1, state="starting")
     world.put(machine)
