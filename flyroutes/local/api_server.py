@@ -42,13 +42,20 @@ class APIServer:
         """Serve who has the token, for ever."""
         await self._serve(listener, self._guarded)
 
-    async def serve_machine(self, listener: trio.SocketListener, machine: Machine) -> None:
-        """Serve a Machine what concerns itself, without a token, for ever."""
-        await self._serve(listener, OneMachineOnly(self._app, machine.app, machine.id))
+    async def serve_machine(
+        self, listener: trio.SocketListener, machine: Machine, connections: trio.Nursery
+    ) -> None:
+        """Serve a Machine what concerns itself, without a token, for ever.
 
-    async def _serve(self, listener: trio.SocketListener, app: ASGIApp) -> None:
+        What it has begun goes on in `connections`: a Machine may ask for its own update, and be gone first.
+        """
+        await self._serve(listener, OneMachineOnly(self._app, machine.app, machine.id), connections)
+
+    async def _serve(
+        self, listener: trio.SocketListener, app: ASGIApp, connections: trio.Nursery | None = None
+    ) -> None:
         handler = functools.partial(self._connection, ASGIWrapper(app))  # type: ignore[arg-type]
-        await trio.serve_listeners(handler, [listener])
+        await trio.serve_listeners(handler, [listener], handler_nursery=connections)
 
     async def _connection(self, app: ASGIWrapper, stream: trio.SocketStream) -> None:
         """hypercorn lets an exception of one connection end the server: here it ends that one alone."""

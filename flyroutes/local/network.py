@@ -135,7 +135,7 @@ class LocalNetwork:
         with trio.socket.fromfd(listener, socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             os.close(listener)
             await self._api_ready.wait()
-            await self._api.serve_machine(trio.SocketListener(sock), machine)
+            await self._api.serve_machine(trio.SocketListener(sock), machine, self._nursery)
 
     async def _publish(self, app: str, listener: socket.socket) -> None:
         async def serve(stream: trio.SocketStream) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from flyroutes.validation.places import Place, eventually
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import Fly
+    from flyroutes.client import Fly, MachineInfo
 
 API = "http://_api.internal:4280/v1"
 CODE = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}"]
@@ -126,3 +127,38 @@ async def test_a_machine_that_is_complete_destroys_itself(scratch: Scratch) -> N
     )  # fmt: skip
     await scratch.fly.wait(app, job.id, "destroyed")
     assert await scratch.fly.machines(app) == ()
+
+
+OWN = """
+import os, subprocess, time
+url = "http://any/v1/apps/{FLY_APP_NAME}/machines/{FLY_MACHINE_ID}".format_map(os.environ)
+subprocess.run(["curl", "-sS", "--unix-socket", "/.fly/api", url + QUERY, *OPTIONS])
+time.sleep(3600)
+"""
+
+
+async def _asking_for_itself(scratch: Scratch, app: str, query: str, options: list[str]) -> MachineInfo:
+    program = OWN.replace("QUERY", repr(query)).replace("OPTIONS", repr(options))
+    config = {"image": "python:3.13-slim", "init": {"cmd": ["python", "-c", program]}}
+    return await scratch.fly.create_machine(app, config)
+
+
+@pytest.mark.standing("documented", source="docs reference/suspend-resume: /.fly/api")
+async def test_a_machine_deletes_itself_by_its_socket(scratch: Scratch) -> None:
+    app = await scratch.app()
+    machine = await _asking_for_itself(scratch, app, "?force=true", ["-X", "DELETE"])
+    await scratch.fly.wait(app, machine.id, "destroyed", timeout=10)
+    assert await scratch.fly.machines(app) == ()
+
+
+@pytest.mark.standing("documented", source="docs reference/suspend-resume: /.fly/api")
+async def test_a_machine_updates_itself_by_its_socket(scratch: Scratch) -> None:
+    app = await scratch.app()
+    new = {"config": {"image": "python:3.13-slim", "init": {"cmd": ["sleep", "3600"]}}}
+    machine = await _asking_for_itself(scratch, app, "", ["-d", json.dumps(new)])
+
+    async def updated() -> bool:
+        now = await scratch.fly.machine(app, machine.id)
+        return now.instance_id != machine.instance_id and now.state == "started"
+
+    await eventually(updated)

@@ -81,6 +81,7 @@ class APIWorld:
     """A Control without a kernel behind a real server; `url` is where, `machine_doors` are /.fly/api's."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
         self.kernel = NoKernel()
         self.log: list[str] = []
         self.machine_doors: dict[str, str] = {}
@@ -98,4 +99,4 @@ class APIWorld:
     async def _serve_machine(self, machine: Machine, listener: int) -> None:
         sock = trio.socket.from_stdlib_socket(socket.socket(fileno=listener))
         self.machine_doors[machine.id] = sock.getsockname()
-        await self.api.serve_machine(trio.SocketListener(sock), machine)
+        await self.api.serve_machine(trio.SocketListener(sock), machine, self._nursery)
