@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ledger
 import summary
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _standings: list[str] = []
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Outside: start a network and run this same command on it. Inside: go on."""
+    if config.option.collectonly:
+        return None
     if "FLYROUTES_INSIDE" not in os.environ:
         return _run_inside(config.invocation_params.args)
     found = _ipv6_addresses()
@@ -49,12 +52,16 @@ def _ipv6_addresses() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of platform behaviour says on what it stands, or nothing runs."""
+    """Each test of platform behaviour has its standing, and facts claimed are facts, or nothing runs."""
     about_fly = [item for item in items if "tests/integration/" in item.path.as_posix()]
     found = {item.nodeid: summary.standing_of(item) for item in about_fly}
     wrong = [f"{name} {standing}" for name, standing in found.items() if standing.startswith("!")]
     if wrong:
         raise pytest.UsageError("tests without a proper standing:\n" + "\n".join(wrong))
+    claims = ledger.claims_of(items)
+    if unknown := claims.keys() - ledger.read_facts(ledger.FACTS.read_text()):
+        claimed = [f"{name} by {claims[name][0]}" for name in sorted(unknown)]
+        raise pytest.UsageError("facts that are not in tests/ledger/facts.toml:\n" + "\n".join(claimed))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -40,6 +40,15 @@ async def _ok(place: Place, how: str, host: str, port: int) -> bool:
     return (await place.probe([{"how": how, "host": host, "port": port}]))[0][0] == "ok"
 
 
+@pytest.mark.fact(
+    "binds.all-loopback",
+    "binds.any-ipv4-6pn",
+    "binds.any-ipv4-proxy",
+    "binds.any-ipv6-both",
+    "binds.global-services-tcp",
+    "binds.local-6pn-only",
+    "validation.wrong-binds",
+)
 @pytest.mark.standing("documented", source="docs networking/app-services")
 @pytest.mark.parametrize("bind", BINDS)
 async def test_bind_decides_the_route(bind: str, scratch: Scratch, peer: Place) -> None:
@@ -58,6 +67,7 @@ async def test_bind_decides_the_route(bind: str, scratch: Scratch, peer: Place) 
     assert over_6pn[0] == ("ok" if expected_6pn else "refused"), over_6pn
 
 
+@pytest.mark.fact("binds.any-ipv6-only")
 @pytest.mark.standing("documented", source="docs networking/app-services, a note on wildcards")
 async def test_ipv6_wildcard_without_mapped_addresses_is_closed_to_the_proxy(
     scratch: Scratch, peer: Place
@@ -67,6 +77,7 @@ async def test_ipv6_wildcard_without_mapped_addresses_is_closed_to_the_proxy(
     assert not await _ok(peer, "http", f"{app}.flycast", 80)
 
 
+@pytest.mark.fact("binds.flycast-https")
 @pytest.mark.standing("documented", source="docs networking/flycast")
 async def test_https_over_flycast_fails_beside_plain_http(peer: Place) -> None:
     probes = [
@@ -80,6 +91,7 @@ async def test_https_over_flycast_fails_beside_plain_http(peer: Place) -> None:
     assert same_port[0] == "closed", same_port
 
 
+@pytest.mark.fact("binds.flycast-redirect")
 @pytest.mark.standing("documented", source="docs networking/flycast")
 async def test_force_https_turns_a_flycast_app_away(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -93,6 +105,7 @@ async def test_force_https_turns_a_flycast_app_away(scratch: Scratch, peer: Plac
     assert followed.exit_code != 0, followed
 
 
+@pytest.mark.fact("binds.internal-port", "proxy.status-502")
 @pytest.mark.standing("documented", source="docs networking/app-services")
 async def test_internal_port_must_be_the_bound_port(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -104,6 +117,7 @@ async def test_internal_port_must_be_the_bound_port(scratch: Scratch, peer: Plac
     assert (outcome, " 502" in detail) == ("not ok", True), detail
 
 
+@pytest.mark.fact("binds.no-service", "proxy.default-deny")
 @pytest.mark.standing("documented", source="docs networking/app-services")
 async def test_without_a_service_the_proxy_does_not_know_the_app(
     scratch: Scratch, peer: Place, inside: Callable[[str], Awaitable[Place]]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Inside = Callable[[str], Awaitable[Place]]
 
 
+@pytest.mark.fact("runtime.env-fly")
 @pytest.mark.standing("documented", source="docs machines/runtime-environment")
 async def test_environment_tells_who_and_where(fly: Fly, inside: Inside) -> None:
     place = await inside("sixpn-worker")
@@ -38,6 +39,7 @@ async def test_environment_tells_who_and_where(fly: Fly, inside: Inside) -> None
     assert env["FLY_IMAGE_REF"]
 
 
+@pytest.mark.fact("binds.hosts-line", "binds.hostname", "binds.global-services-name")
 @pytest.mark.standing("documented", source="docs networking/private-networking; docs elixir/getting-started")
 async def test_etc_hosts_names_the_machine(fly: Fly, inside: Inside) -> None:
     place = await inside("udp-echo")
@@ -48,6 +50,7 @@ async def test_etc_hosts_names_the_machine(fly: Fly, inside: Inside) -> None:
     assert (await place.run(["hostname"])).stdout.strip() == machine.id
 
 
+@pytest.mark.fact("runtime.init")
 @pytest.mark.standing("documented", source="docs getting-started/troubleshooting")
 async def test_the_app_is_an_ordinary_user_below_an_init(inside: Inside) -> None:
     place = await inside("public-http")
@@ -58,6 +61,7 @@ async def test_the_app_is_an_ordinary_user_below_an_init(inside: Inside) -> None
     assert "server.py" in commands
 
 
+@pytest.mark.fact("runtime.states", "runtime.private-ip-stable")
 @pytest.mark.standing("documented", source="docs machines/machine-states")
 async def test_stop_and_start_by_the_api(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -77,6 +81,7 @@ async def test_stop_and_start_by_the_api(scratch: Scratch, peer: Place) -> None:
     assert (await scratch.fly.machine(app, machine.id)).private_ip == machine.private_ip
 
 
+@pytest.mark.fact("runtime.update-version")
 @pytest.mark.standing("documented", source="docs machines/api/machines-resource: update a Machine")
 async def test_an_update_reboots_into_another_version(scratch: Scratch) -> None:
     app = await scratch.app()
@@ -110,6 +115,7 @@ async def _trapped(place: Place) -> None:
     await eventually(ready)
 
 
+@pytest.mark.fact("runtime.kill-signal")
 @pytest.mark.standing("documented", source="docs reference/configuration: kill_signal, kill_timeout")
 @pytest.mark.parametrize(("signal", "code"), [(None, 42), ("SIGUSR1", 50), ("SIGTERM", 55)])
 async def test_kill_signal_reaches_the_app(signal: str | None, code: int, scratch: Scratch) -> None:
@@ -123,6 +129,7 @@ async def test_kill_signal_reaches_the_app(signal: str | None, code: int, scratc
     assert f'"exit_code": {code}' in str(events).replace("'", '"'), events
 
 
+@pytest.mark.fact("runtime.kill-timeout")
 @pytest.mark.standing("documented", source="docs reference/configuration: kill_timeout")
 async def test_an_app_that_ignores_signals_is_ended(scratch: Scratch) -> None:
     app = await scratch.app()
@@ -135,6 +142,7 @@ async def test_an_app_that_ignores_signals_is_ended(scratch: Scratch) -> None:
     assert "'exit_code': 137" in str(events), "neither SIGINT nor SIGTERM ended it"
 
 
+@pytest.mark.fact("runtime.restart-policies", "runtime.exit-clean")
 @pytest.mark.standing("documented", source="docs machines/guides-examples/machine-restart-policy")
 @pytest.mark.parametrize(
     ("policy", "code", "restarts"),
@@ -159,6 +167,7 @@ async def test_restart_policy(policy: str, code: int, restarts: int, scratch: Sc
     assert events.count("restart") == restarts
 
 
+@pytest.mark.fact("runtime.api-address")
 @pytest.mark.standing("documented", source="docs machines/api/working-with-machines-api")
 async def test_the_api_wants_a_token_and_names_what_it_lacks(peer: Place) -> None:
     url = "http://_api.internal:4280"
@@ -179,6 +188,7 @@ async def test_unknown_apps_and_machines_are_404(fly: Fly, scratch: Scratch) -> 
     assert (no_app.value.status, no_machine.value.status) == (404, 404)
 
 
+@pytest.mark.fact("proxy.autostart")
 @pytest.mark.standing("documented", source="docs launch/autostop-autostart; docs networking/flycast")
 async def test_a_request_over_flycast_wakes_a_stopped_machine(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -192,6 +202,7 @@ async def test_a_request_over_flycast_wakes_a_stopped_machine(scratch: Scratch, 
     assert (await scratch.fly.machine(app, machine.id)).state == "started"
 
 
+@pytest.mark.fact("proxy.autostart-off", "proxy.status-503")
 @pytest.mark.standing("documented", source="docs reference/fly-proxy-autostop-autostart")
 async def test_without_autostart_a_stopped_machine_stays_down(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()

@@ -90,6 +90,7 @@ async def _look_around(place: Place) -> dict[tuple[str, str], tuple[str, str]]:
     return dict(zip(cells, await place.probe(probes), strict=True))
 
 
+@pytest.mark.fact("binds.no-ip", "proxy.connect-closed", "udp.tcp-same-number")
 @pytest.mark.parametrize(("source", "app", "route"), _cells())
 async def test_route(source: str, app: str, route: str, peer: Place, inside: Callable[[str], Any]) -> None:
     if source not in _found:

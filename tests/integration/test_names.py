@@ -30,6 +30,7 @@ async def _addresses(fly: Fly, app: str) -> set[str]:
     return {machine.private_ip for machine in await fly.machines(app) if machine.state == "started"}
 
 
+@pytest.mark.fact("dns.aaaa-app", "dns.unknown")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_app_name_gives_the_6pn_addresses(fly: Fly, peer: Place, inside: Inside) -> None:
     expected = await _addresses(fly, "sixpn-worker")
@@ -39,6 +40,7 @@ async def test_app_name_gives_the_6pn_addresses(fly: Fly, peer: Place, inside: I
         assert await _dig(place, "aaaa", "no-such-app.internal") == []
 
 
+@pytest.mark.fact("dns.aaaa-vm", "dns.aaaa-region", "dns.aaaa-group")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_narrower_names(fly: Fly, peer: Place) -> None:
     (machine,) = [one for one in await fly.machines("sixpn-worker") if one.state == "started"]
@@ -53,6 +55,7 @@ async def test_narrower_names(fly: Fly, peer: Place) -> None:
         assert await _dig(peer, "aaaa", name) == [], name
 
 
+@pytest.mark.fact("dns.ttl", "dns.vms", "dns.regions", "dns.apps-network")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_lists_in_txt_records(fly: Fly, peer: Place) -> None:
     (machine,) = [one for one in await fly.machines("sixpn-worker") if one.state == "started"]
@@ -65,6 +68,7 @@ async def test_lists_in_txt_records(fly: Fly, peer: Place) -> None:
     assert await _dig(peer, "txt", "regions.sixpn-worker.internal") == [f'"{machine.region}"']
 
 
+@pytest.mark.fact("dns.flycast", "dns.fly-dev")
 @pytest.mark.standing("documented", source="docs networking/flycast; docs networking/private-networking")
 async def test_flycast_and_public_names(fly: Fly, peer: Place) -> None:
     private = [ip.address for ip in await fly.ips("flycast-api")]
@@ -76,6 +80,7 @@ async def test_flycast_and_public_names(fly: Fly, peer: Place) -> None:
     assert await _dig(peer, "aaaa", "flycast-api.fly.dev") == []
 
 
+@pytest.mark.fact("runtime.resolver", "networks.dns-peer", "networks.api-peer", "dns.api", "dns.tcp")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_resolver_of_a_machine_and_of_a_peer(peer: Place, inside: Inside) -> None:
     machine = await inside("public-http")
@@ -87,6 +92,7 @@ async def test_resolver_of_a_machine_and_of_a_peer(peer: Place, inside: Inside) 
         assert await _dig(machine, "+tcp", "aaaa", "_api.internal", f"@{server}") == [api]
 
 
+@pytest.mark.fact("binds.stopped-6pn", "dns.aaaa-app")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()

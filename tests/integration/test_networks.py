@@ -30,6 +30,7 @@ async def _client_elsewhere(scratch: Scratch) -> tuple[str, Place]:
     return network, place
 
 
+@pytest.mark.fact("networks.cross-packets", "networks.custom-appears", "networks.several", "dns.network-view")
 @pytest.mark.standing("documented", source="docs networking/custom-private-networks")
 async def test_one_6pn_does_not_reach_another(scratch: Scratch, fly: Fly, peer: Place) -> None:
     _, elsewhere = await _client_elsewhere(scratch)
@@ -50,6 +51,7 @@ async def test_one_6pn_does_not_reach_another(scratch: Scratch, fly: Fly, peer: 
     assert back == "timeout"
 
 
+@pytest.mark.fact("networks.cross-flycast", "networks.cross-flycast-not-own", "dns.flycast-view")
 @pytest.mark.standing("documented", source="docs networking/flycast; seed, footnote [7]")
 async def test_a_flycast_ip_serves_the_network_it_was_allocated_on(scratch: Scratch, peer: Place) -> None:
     network, elsewhere = await _client_elsewhere(scratch)
@@ -68,6 +70,7 @@ async def test_a_flycast_ip_serves_the_network_it_was_allocated_on(scratch: Scra
     assert [outcome for outcome, _ in own] == ["no address", "timeout"]
 
 
+@pytest.mark.fact("networks.cross-flycast-two")
 @pytest.mark.standing("assumed", source="docs networking/custom-private-networks (per-IP rule)")
 async def test_a_second_flycast_ip_opens_the_own_network_too(scratch: Scratch, peer: Place) -> None:
     network, elsewhere = await _client_elsewhere(scratch)

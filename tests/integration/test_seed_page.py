@@ -56,6 +56,7 @@ async def test_reachable_by_anycast_from_anywhere(place: str, peer: Place, insid
     assert await _curl(stand, "-I", "https://public-http.fly.dev:443") == ["200"]
 
 
+@pytest.mark.fact("proxy.force-https")
 @pytest.mark.standing("documented", source="seed, first table, row 2, footnote [5]")
 async def test_http_is_redirected_and_curl_follows(peer: Place) -> None:
     assert await _curl(peer, "-IL", "http://public-http.fly.dev:80") == ["301", "200"]
@@ -84,6 +85,7 @@ async def test_not_bound_to_6pn_within_the_vm(inside: Inside) -> None:
     assert result.exit_code == 7, result
 
 
+@pytest.mark.fact("binds.sixpn-bare")
 @pytest.mark.standing("documented", source="seed, second table, rows 2 and 3")
 @pytest.mark.parametrize("place", ["laptop", "public-http", "flycast-api"])
 async def test_reachable_over_6pn_within_the_network(
@@ -95,12 +97,14 @@ async def test_reachable_over_6pn_within_the_network(
     assert await _curl(stand, "-I", f"http://[{machine.private_ip}]:{PORT}") == ["200"]
 
 
+@pytest.mark.fact("binds.any-ipv4-6pn")
 @pytest.mark.standing("documented", source="seed, If your service works publicly but not over WireGuard")
 async def test_a_public_service_is_not_reached_over_6pn(peer: Place) -> None:
     result = await peer.run(["curl", "-sS", "-I", f"http://public-http.internal:{PORT}"])
     assert result.exit_code == 7, result
 
 
+@pytest.mark.fact("binds.sixpn-bare")
 @pytest.mark.standing("documented", source="seed, cheat sheet: Needs services? Needs an IP?")
 async def test_6pn_needs_neither_service_nor_ip(fly: Fly) -> None:
     (machine, *_) = await fly.machines("sixpn-worker")
@@ -108,6 +112,7 @@ async def test_6pn_needs_neither_service_nor_ip(fly: Fly) -> None:
     assert await fly.ips("sixpn-worker") == ()
 
 
+@pytest.mark.fact("proxy.public-exposes")
 @pytest.mark.standing("documented", source="seed, any service plus a public IP is exposed")
 async def test_a_public_ip_exposes_a_private_app_until_it_is_released(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -131,6 +136,7 @@ async def _silent(place: Place, host: str) -> bool:
     return not await _answers(place, host)
 
 
+@pytest.mark.fact("proxy.balance-spread")
 @pytest.mark.standing("documented", source="seed, Fly Proxy can load-balance among an app's VMs")
 async def test_flycast_spreads_requests_and_6pn_reaches_one_machine(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()

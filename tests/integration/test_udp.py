@@ -43,6 +43,7 @@ async def _seen(place: Place, tag: str) -> str:
     return (await place.run(["cat", f"/tmp/seen-{tag}"])).stdout
 
 
+@pytest.mark.fact("udp.global-services", "udp.real-client")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_fly_global_services_answers_and_sees_the_client(scratch: Scratch, peer: Place) -> None:
     app, _ = await _udp_app(scratch, programs.udp_server("fly-global-services", PORT))
@@ -58,6 +59,7 @@ async def test_fly_global_services_answers_and_sees_the_client(scratch: Scratch,
         assert (await sock.recv(100)).decode() == sock.getsockname()[0]
 
 
+@pytest.mark.fact("binds.udp-any")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_any_address_hears_and_answers_from_the_wrong_one(scratch: Scratch, peer: Place) -> None:
     app, within = await _udp_app(scratch, programs.udp_server("0.0.0.0", PORT, "wildcard"))
@@ -71,6 +73,7 @@ async def test_any_address_hears_and_answers_from_the_wrong_one(scratch: Scratch
     assert await eventually(heard, 30), "the datagram arrives; only the answer is lost"
 
 
+@pytest.mark.fact("udp.ports")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_ports_are_never_rewritten(scratch: Scratch, peer: Place) -> None:
     program = programs.udp_server("fly-global-services", PORT + 1, "mismatch")
@@ -81,6 +84,7 @@ async def test_ports_are_never_rewritten(scratch: Scratch, peer: Place) -> None:
     assert await _seen(within, "mismatch") == ""
 
 
+@pytest.mark.fact("udp.dedicated")
 @pytest.mark.standing("documented", source="docs networking/services")
 async def test_udp_needs_a_dedicated_ipv4(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -98,6 +102,7 @@ async def test_udp_needs_a_dedicated_ipv4(scratch: Scratch, peer: Place) -> None
     await eventually(answered)
 
 
+@pytest.mark.fact("udp.sixpn")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_udp_over_6pn_needs_no_service(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()

@@ -27,6 +27,16 @@ def _headers(seen: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in seen["headers"].items() if value is not None}
 
 
+@pytest.mark.fact(
+    "proxy.header-client-ip",
+    "proxy.header-forwarded-for",
+    "proxy.header-forwarded-proto",
+    "proxy.header-forwarded-port",
+    "proxy.header-region",
+    "proxy.header-via",
+    "proxy.http2",
+    "proxy.forged-headers",
+)
 @pytest.mark.standing("documented", source="docs networking/request-headers")
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 async def test_public_requests_carry_fly_headers(version: str, fly: Fly, peer: Place) -> None:
@@ -47,6 +57,7 @@ async def test_public_requests_carry_fly_headers(version: str, fly: Fly, peer: P
     assert headers["via"] == f"{'2' if version == '--http2' else '1.1'} fly.io"
 
 
+@pytest.mark.fact("proxy.header-response")
 @pytest.mark.standing("documented", source="docs networking/request-headers")
 async def test_responses_carry_the_proxy_s_headers(peer: Place) -> None:
     answer = (await peer.run(["curl", "-sS", "-I", "http://flycast-api.flycast/healthz"])).stdout.lower()
@@ -58,6 +69,7 @@ async def test_responses_carry_the_proxy_s_headers(peer: Place) -> None:
         assert name not in direct, name
 
 
+@pytest.mark.fact("binds.proxy-ipv4")
 @pytest.mark.standing("documented", source="docs networking/app-services")
 async def test_the_proxy_enters_over_ipv4_and_6pn_is_ipv6(fly: Fly, inside: Inside, peer: Place) -> None:
     by_proxy = await _get(peer, "http://flycast-api.flycast/whoami")
@@ -71,6 +83,7 @@ async def test_the_proxy_enters_over_ipv4_and_6pn_is_ipv6(fly: Fly, inside: Insi
     assert not any(name.startswith("fly-") for name in _headers(by_6pn))
 
 
+@pytest.mark.fact("proxy.header-client-ip-flycast")
 @pytest.mark.standing("assumed", source="docs networking/request-headers: definition of Fly-Client-IP")
 async def test_over_flycast_the_client_is_the_caller_s_6pn_address(fly: Fly, inside: Inside) -> None:
     caller = await inside("public-http")

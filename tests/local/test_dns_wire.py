@@ -81,6 +81,7 @@ def addresses_in(response: dns.message.Message) -> list[str]:
     return [rdata.to_text() for rrset in response.answer for rdata in rrset]
 
 
+@pytest.mark.fact("dns.ttl")
 async def test_udp_answers_a_machine(nursery: trio.Nursery) -> None:
     port = await udp_port(nursery, from_a_machine(Resolver(lambda: platform(2)).udp))
     query = dns.message.make_query("web.internal", "AAAA")
@@ -120,6 +121,7 @@ def test_remembered_answer_is_the_askers_own() -> None:
     assert dns.message.from_wire(stranger).rcode() == dns.rcode.NXDOMAIN
 
 
+@pytest.mark.fact("dns.truncation")
 @pytest.mark.parametrize(
     ("payload", "machines", "expected"),
     [(None, 16, 16), (None, 17, 17), (None, 40, 17), (600, 40, 19), (1232, 42, 42), (4096, 60, 42)],
@@ -136,6 +138,7 @@ def test_large_answer_is_truncated_but_never_empty(payload: int | None, machines
     assert bool(response.flags & dns.flags.TC) == (expected < machines)
 
 
+@pytest.mark.fact("dns.truncation", "dns.tcp")
 async def test_truncated_client_gets_the_whole_answer_over_tcp(nursery: trio.Nursery) -> None:
     resolver = Resolver(lambda: platform(60))
     udp = await udp_port(nursery, from_a_machine(resolver.udp))
