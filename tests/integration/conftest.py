@@ -59,7 +59,13 @@ class Scratch:
         return name
 
     async def machine(
-        self, app: str, program: str, *, services: Sequence[Mapping[str, Any]] = (), **config: Any
+        self,
+        app: str,
+        program: str,
+        *,
+        services: Sequence[Mapping[str, Any]] = (),
+        region: str = "",
+        **config: Any,
     ) -> MachineInfo:
         """A started Machine that runs a Python program, which may need a moment to listen."""
         settings = {
@@ -69,7 +75,7 @@ class Scratch:
             "restart": {"policy": "no"},
             **config,
         }
-        machine = await self.fly.create_machine(app, settings)
+        machine = await self.fly.create_machine(app, settings, region=region)
         await self.fly.wait(app, machine.id, "started")
         return machine
 
