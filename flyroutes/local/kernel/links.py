@@ -95,13 +95,12 @@ def route(destination: str, index: int, via: str | None = None) -> Message:
     return Message(f"add route {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
 
 
-def local_route(host: str, *, remove: bool = False) -> Message:
-    """Make this namespace answer for `host`, one address; lighter than an address on a link."""
-    destination = f"{host}/{128 if ':' in host else 32}"
+def local_route(destination: str, *, remove: bool = False) -> Message:
+    """Make this namespace answer for an address or all of a prefix; lighter than addresses on a link."""
     packet = _route(destination, _TABLE_LOCAL, _SCOPE_HOST, _RTN_LOCAL, attribute(4, struct.pack("=i", 1)))
     if remove:
-        return Message(f"remove {host}", _DELROUTE, 0, packet, tolerate=[errno.ESRCH])
-    return Message(f"answer for {host}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
+        return Message(f"remove {destination}", _DELROUTE, 0, packet, tolerate=[errno.ESRCH])
+    return Message(f"answer for {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
 
 
 def neighbour(index: int, host: str, mac: str) -> Message:
