@@ -58,6 +58,10 @@ class Scratch:
         self._made.append(name)
         return name
 
+    def forget(self, app: str) -> None:
+        """The test has deleted this app itself."""
+        self._made.remove(app)
+
     async def machine(
         self,
         app: str,

@@ -130,3 +130,60 @@ async def test_without_a_service_the_proxy_does_not_know_the_app(
     for place in (peer, await inside("public-http")):
         outcome, _ = (await place.probe([{"how": "http", "host": f"{app}.flycast", "port": 80}]))[0]
         assert outcome in {"refused", "closed"}
+
+
+@pytest.mark.fact("binds.own-any-address")
+@pytest.mark.standing("documented", source="seed, first table, row 1; docs getting-started/troubleshooting")
+async def test_any_address_seen_from_inside_proves_nothing(scratch: Scratch, peer: Place) -> None:
+    app, within = await _serve(scratch, programs.http_server("127.0.0.1"), "127.0.0.1")
+    assert await _ok(within, "http", "0.0.0.0", 8080)
+    assert not await _ok(peer, "http", f"{app}.flycast", 80)
+
+
+FIRST_LINE = """
+import socket
+server = socket.create_server(("0.0.0.0", 8080))
+while True:
+    client, _ = server.accept()
+    client.sendall(client.makefile("rb").readline())
+    client.close()
+"""
+
+
+@pytest.mark.fact("binds.shared-v4-raw")
+@pytest.mark.standing("documented", source="docs getting-started/troubleshooting")
+async def test_raw_tcp_needs_an_address_of_its_own(scratch: Scratch, peer: Place) -> None:
+    app = await scratch.app()
+    await scratch.machine(app, FIRST_LINE, services=[programs.service(8080, 5000)])
+    shared = await scratch.fly.allocate_ip(app, "shared_v4")
+    own = await scratch.fly.allocate_ip(app, "v6")
+    await eventually(lambda: _ok(peer, "tcp", own.address, 5000))
+    assert (await _outcome(peer, shared.address, 5000)) in {"refused", "closed"}
+
+
+async def _outcome(place: Place, host: str, port: int) -> str:
+    return (await place.probe([{"how": "tcp", "host": host, "port": port}]))[0][0]
+
+
+@pytest.mark.fact("proxy.proxy-proto-flycast")
+@pytest.mark.standing("documented", source="docs reference/extensions_api")
+async def test_proxy_protocol_over_flycast_tells_the_caller_s_6pn_address(
+    scratch: Scratch, inside: Callable[[str], Awaitable[Place]]
+) -> None:
+    app = await scratch.app()
+    flycast = await scratch.fly.allocate_ip(app, "private_v6", "default")
+    services = [programs.service(8080, 5432, "proxy_proto")]
+    await scratch.machine(app, FIRST_LINE, services=services)
+    caller = await inside("sixpn-worker")
+    own = (await scratch.fly.machine(caller.app, caller.machine_id)).private_ip
+    read = (
+        "import socket, sys\n"
+        "s = socket.create_connection((sys.argv[1], 5432), 10)\n"
+        "print(s.recv(200).decode(), s.getsockname()[1])\n"
+    )
+
+    async def first_line() -> list[str]:
+        return (await caller.run(["python", "-c", read, f"{app}.flycast"])).stdout.split()
+
+    *line, port = await eventually(first_line)
+    assert line == ["PROXY", "TCP6", own, flycast.address, port, "5432"]

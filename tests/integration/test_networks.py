@@ -85,3 +85,64 @@ async def test_a_second_flycast_ip_opens_the_own_network_too(scratch: Scratch, p
         return [(await place.probe([by_name]))[0][0] for place in (peer, elsewhere)] == ["ok", "ok"]
 
     await eventually(both)
+
+
+@pytest.mark.fact("networks.cross-public")
+@pytest.mark.standing("documented", source="docs networking/custom-private-networks")
+async def test_a_public_ip_is_reached_from_every_network(scratch: Scratch) -> None:
+    _, elsewhere = await _client_elsewhere(scratch)
+    probe = {"how": "https", "host": "public-http.fly.dev", "port": 443}
+    assert [outcome for outcome, _ in await elsewhere.probe([probe])] == ["ok"]
+
+
+@pytest.mark.fact("networks.custom-id")
+@pytest.mark.standing("documented", source="docs networking/custom-private-networks")
+async def test_a_network_keeps_its_number_when_its_apps_are_gone(scratch: Scratch, fly: Fly) -> None:
+    first, second = (f"net-{secrets.token_hex(3)}" for _ in range(2))
+    prefixes = []
+    for network in (first, second, first):
+        app = await scratch.app(network)
+        machine = await scratch.machine(app, "import time; time.sleep(600)")
+        prefixes.append(machine.private_ip.split(":")[:3])
+        await fly.delete_app(app, force=True)
+        scratch.forget(app)
+    assert prefixes[0] == prefixes[2] != prefixes[1]
+
+
+@pytest.mark.fact("networks.flycast-default")
+@pytest.mark.standing("documented", source="docs networking/custom-private-networks")
+async def test_a_private_ip_without_a_network_lands_in_the_default_one(scratch: Scratch, peer: Place) -> None:
+    app = await scratch.app(f"net-{secrets.token_hex(3)}")
+    service = programs.service(8080, 80, "http")
+    machine = await scratch.machine(app, programs.http_server("0.0.0.0"), services=[service])
+    ip = await scratch.fly.allocate_ip(app, "private_v6")
+    by_name = {"how": "http", "host": f"{app}.flycast", "port": 80}
+
+    async def reached() -> bool:
+        return (await peer.probe([by_name]))[0][0] == "ok"
+
+    await eventually(reached)
+    own = await Place(scratch.fly, app, machine.id).probe([{**by_name, "host": ip.address}])
+    assert own[0][0] == "timeout"
+
+
+PING = """
+import socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
+s.settimeout(2)
+s.sendto(bytes((128, 0, 0, 0, 0, 0, 0, 1)), (sys.argv[1], 0))
+print(s.recv(100)[0])
+"""
+
+
+@pytest.mark.fact("networks.flycast-ping", "networks.flycast-unallocated")
+@pytest.mark.standing("documented", source="docs blueprints/private-applications-flycast")
+async def test_a_flycast_address_answers_ping_and_an_unallocated_one_does_not(fly: Fly, peer: Place) -> None:
+    (flycast,) = await fly.ips("flycast-api")
+    answered = await peer.run(["python3", "-c", PING, flycast.address])
+    assert answered.stdout == "129\n", answered  # an echo reply
+    nobody = f"{flycast.address.rpartition(':')[0]}:fedc"
+    silent = await peer.run(["python3", "-c", PING, nobody])
+    assert "129" not in silent.stdout
+    ((outcome, _),) = await peer.probe([{"how": "http", "host": nobody, "port": 80}])
+    assert outcome in {"timeout", "unreachable"}

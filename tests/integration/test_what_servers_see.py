@@ -57,6 +57,13 @@ async def test_public_requests_carry_fly_headers(version: str, fly: Fly, peer: P
     assert headers["via"] == f"{'2' if version == '--http2' else '1.1'} fly.io"
 
 
+@pytest.mark.fact("proxy.anycast-outbound")
+@pytest.mark.standing("documented", source="docs networking/services")
+async def test_an_app_s_inbound_address_is_not_what_it_sends_from(fly: Fly, inside: Inside) -> None:
+    seen = await _get(await inside("public-http"), "https://public-http.fly.dev/whoami")
+    assert _headers(seen)["fly-client-ip"] not in {ip.address for ip in await fly.ips("public-http")}
+
+
 @pytest.mark.fact("proxy.header-response")
 @pytest.mark.standing("documented", source="docs networking/request-headers")
 async def test_responses_carry_the_proxy_s_headers(peer: Place) -> None:
