@@ -1,4 +1,4 @@
-"""The command line: `flyroutes up` and `flyroutes run`."""
+"""The command line: `flyroutes up`, `run`, and the switches `cut`, `heal` and `delay`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     run.set_defaults(action=_run)
+    _add_faults(commands)
     return parser
+
+
+def _add_faults(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cut = commands.add_parser("cut", help="cut a Machine, a region or a network off the network that is up")
+    cut.add_argument("kind", choices=("machine", "region", "network"))
+    cut.add_argument("name", help="a Machine's ID, a region's code, a network's name")
+    cut.set_defaults(action=_cut)
+    heal = commands.add_parser("heal", help="cut nothing off any more")
+    heal.set_defaults(action=_heal)
+    delay = commands.add_parser("delay", help="give distance between regions its time, or no longer")
+    delay.add_argument("switch", choices=("on", "off"))
+    delay.set_defaults(action=_delay)
 
 
 def _port(text: str) -> int:
@@ -85,6 +98,24 @@ def _up(options: argparse.Namespace) -> int:
 
     files = [Path(name) for name in options.files] or default_files()
     return up.up(files, options.port)
+
+
+def _cut(options: argparse.Namespace) -> int:
+    from flyroutes import faults
+
+    return faults.cut(options.kind, options.name)
+
+
+def _heal(_options: argparse.Namespace) -> int:
+    from flyroutes import faults
+
+    return faults.heal()
+
+
+def _delay(options: argparse.Namespace) -> int:
+    from flyroutes import faults
+
+    return faults.delay(options.switch == "on")
 
 
 def _run(options: argparse.Namespace) -> int:

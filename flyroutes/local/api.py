@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from flyroutes.errors import EmulationGap, PlatformError
+from flyroutes.local import faults_api
 from flyroutes.local.api_guard import HANDLERS, RequireToken, json_body, while_client_stays
 from flyroutes.local.api_query import app_name, flag, network_name, only_queries, wait_seconds, wanted
 from flyroutes.platform.addresses import REGIONS
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from flyroutes.local.execution import ExecResult
-    from flyroutes.platform.model import IP, App, Image, Machine, MachineConfig, Platform
+    from flyroutes.platform.model import IP, App, Faults, Image, Machine, MachineConfig, Platform
 
     Handler = Callable[[Request], Awaitable[Response]]
 
@@ -61,6 +62,7 @@ class Control(Protocol):
     ) -> ExecResult: ...
     async def allocate_ip(self, app: str, type: IPType, network: str) -> IP: ...
     async def release_ip(self, app: str, address: str) -> None: ...
+    def set_faults(self, faults: Faults) -> None: ...
 
 
 def make_app(control: Control, token: str) -> Starlette:
@@ -84,6 +86,7 @@ def make_app(control: Control, token: str) -> Starlette:
         ("GET", f"{app}/ip_assignments", api.ips),
         ("POST", f"{app}/ip_assignments", api.allocate_ip),
         ("DELETE", f"{app}/ip_assignments/{{ip}}", api.release_ip),
+        *faults_api.table(control),  # ours, not Fly's
     ]
     routes = [Route(path, handler, methods=[method]) for method, path, handler in table]
     served = Starlette(

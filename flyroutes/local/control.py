@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from flyroutes.errors import PlatformError
+from flyroutes.local import delay
 from flyroutes.local.execution import ExecResult, execute
 from flyroutes.local.supervisor import Supervisor
 from flyroutes.platform import addresses
+from flyroutes.platform.faults import check as check_faults
 from flyroutes.platform.lifecycle import after
 from flyroutes.platform.model import (
     DEFAULT_NETWORK,
@@ -26,6 +28,7 @@ from flyroutes.platform.model import (
     App,
     CheckStatus,
     Event,
+    Faults,
     IPType,
     Machine,
     MachineConfig,
@@ -63,8 +66,10 @@ class Control:
         region: str,
     ) -> None:
         network = Network(DEFAULT_NETWORK, addresses.FIRST_NETWORK_ID)
-        self.platform = Platform(networks={network.name: network})
+        self.platform = Platform(networks={network.name: network}, edge=region)
         self._kernel = kernel
+        self._nursery = nursery
+        self._delaying = False
         self._observe = observe
         self._region = region
         self._changed = trio.Event()
@@ -94,6 +99,14 @@ class Control:
         peer = Peer(name, network, addresses.peer_address(self.add_network(network), number))
         self.publish(peers=(*self.platform.peers, peer))
         return peer
+
+    def set_faults(self, faults: Faults) -> None:
+        """Break exactly this from now on; PlatformError 404 for what there is not, EmulationGap for delay."""
+        check_faults(faults, self.platform)
+        if faults.delay and not self._delaying:
+            self._nursery.start_soon(delay.run, self._kernel.open_delay_line(), lambda: self.platform)
+            self._delaying = True
+        self.publish(faults=faults)
 
     def app(self, name: str) -> App:
         """The app, or PlatformError 404."""

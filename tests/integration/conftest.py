@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trio
 
-from flyroutes.client import Fly, MachineInfo
+from flyroutes.client import Fly
 from places import Place
+from scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable
 
 PUBLIC, FLYCAST, WORKER, ECHO = "public-http", "flycast-api", "sixpn-worker", "udp-echo"
 APPS = (PUBLIC, FLYCAST, WORKER, ECHO)
@@ -42,52 +41,6 @@ def inside(fly: Fly) -> Callable[[str], Any]:
         return Place(fly, app, started[0].id)
 
     return find
-
-
-class Scratch:
-    """Makes apps that live for one test."""
-
-    def __init__(self, fly: Fly) -> None:
-        self.fly = fly
-        self._made: list[str] = []
-
-    async def app(self, network: str = "") -> str:
-        """A new app with a name of its own."""
-        name = f"scratch-{secrets.token_hex(4)}"
-        await self.fly.create_app(name, network)
-        self._made.append(name)
-        return name
-
-    def forget(self, app: str) -> None:
-        """The test has deleted this app itself."""
-        self._made.remove(app)
-
-    async def machine(
-        self,
-        app: str,
-        program: str,
-        *,
-        services: Sequence[Mapping[str, Any]] = (),
-        region: str = "",
-        **config: Any,
-    ) -> MachineInfo:
-        """A started Machine that runs a Python program, which may need a moment to listen."""
-        settings = {
-            "image": "python:3.13-slim",
-            "init": {"cmd": ["python", "-c", program]},
-            "services": list(services),
-            "restart": {"policy": "no"},
-            **config,
-        }
-        machine = await self.fly.create_machine(app, settings, region=region)
-        await self.fly.wait(app, machine.id, "started")
-        return machine
-
-    async def clean_up(self) -> None:
-        """Delete what was made, even when the test was cut short."""
-        with trio.CancelScope(shield=True), trio.fail_after(30):
-            for name in self._made:
-                await self.fly.delete_app(name, force=True)
 
 
 @pytest.fixture

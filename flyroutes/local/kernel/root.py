@@ -32,6 +32,8 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """Where programs find the authorities that they trust, the network's own among them."""
 _STATE = Path("/.flyroutes")
 _HOST_ETC = Path("/.host-etc")
+TUN = "/.flyroutes/tun"
+"""The host's /dev/net/tun, where it has one; hidden from apps as all of that directory."""
 _OWN = ("proc", "run", "etc", "dev", "sys", ".flyroutes", ".host-etc")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 _MOUNT_FLAGS = {2: MS_NOSUID, 4: MS_NODEV, 8: MS_NOEXEC, 1024: 1024, 2048: 2048, 4096: 1 << 21}
@@ -51,6 +53,9 @@ def build(etc: Tree) -> None:
         os.mkdir(f"/{name}")
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _make_dev()
+    if os.path.exists("/.host/dev/net/tun"):
+        Path(TUN).touch()
+        mount("/.host/dev/net/tun", TUN, flags=MS_BIND)
     mount("/.host/sys", "/sys", flags=MS_BIND | MS_REC)
     read_only("/sys")
     mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")

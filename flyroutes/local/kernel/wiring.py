@@ -98,6 +98,14 @@ class Fabric:
         """Remove the link and with it every address and route over it."""
         self._netlink.request(links.delete(link.number))
 
+    def divert_marked(self, name: str, index: int, mark: int) -> None:
+        """Send packets with `mark` into the link, and take them back from it whatever their source."""
+        _set_sysctls({f"ipv4/conf/{name}/rp_filter": "0", f"ipv4/conf/{name}/accept_local": "1"})
+        # What the kernel has found a socket for before it looks for a route, it never forwards.
+        _set_sysctls({"ipv4/tcp_early_demux": "0"})
+        self._netlink.request(links.no_link_local(index))
+        self._netlink.request(links.up(index), *links.route_marked(index, mark))
+
     def answer_for(self, hosts: Sequence[str], *, remove: bool = False) -> None:
         """Make the fabric itself the host of these addresses, or stop that."""
         self._netlink.request(*(links.local_route(host, remove=remove) for host in hosts))
