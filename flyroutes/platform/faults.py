@@ -68,10 +68,18 @@ def _off_the_edge(machine: Machine, platform: Platform) -> bool:
 
 
 def check(faults: Faults, platform: Platform) -> None:
-    """PlatformError 404 for a Machine, region or network that there is not."""
+    """PlatformError 404 for a Machine, region or network that there is not.
+
+    One that was cut off before may have gone meanwhile.
+    """
     known = {"machine": platform.machines, "region": addresses.REGIONS, "network": platform.networks}
-    asked = {"machine": faults.machines, "region": faults.regions, "network": faults.networks}
-    for kind, names in asked.items():
+    before = platform.faults
+    new = {
+        "machine": faults.machines - before.machines,
+        "region": faults.regions - before.regions,
+        "network": faults.networks - before.networks,
+    }
+    for kind, names in new.items():
         for name in sorted(names):
             if name not in known[kind]:
                 raise PlatformError(f"{kind} {name!r} not found; there are: {_listed(known[kind])}", 404)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from flyroutes.errors import PlatformError
 from flyroutes.platform import addresses
-from flyroutes.platform.faults import cut_addresses, severed_pairs
+from flyroutes.platform.faults import check, cut_addresses, severed_pairs
 from flyroutes.platform.model import App, Faults, Machine, MachineConfig, Network, Platform
 
 HOME, SIDE = Network("default", 0x18), Network("side", 0x19)
@@ -77,3 +78,10 @@ def test_cut(faults: dict[str, list[str]], severed: str, whole: str, machines: l
     outward = {address for one in machines for address in (one.ipv4, one.public_ip)}
     alone = {one.private_ip for one in machines if one.id in platform.faults.machines}
     assert cut_addresses(platform) == outward | alone
+
+
+def test_what_is_gone_may_stay_cut_off_and_not_be_cut_anew() -> None:
+    cut = Faults(machines=frozenset({"gone"}))
+    check(cut, Platform(faults=cut))
+    with pytest.raises(PlatformError, match="machine 'gone' not found; there are: none"):
+        check(cut, Platform())

@@ -53,9 +53,7 @@ def build(etc: Tree) -> None:
         os.mkdir(f"/{name}")
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _make_dev()
-    if os.path.exists("/.host/dev/net/tun"):
-        Path(TUN).touch()
-        mount("/.host/dev/net/tun", TUN, flags=MS_BIND)
+    _pass_on_tun()
     mount("/.host/sys", "/sys", flags=MS_BIND | MS_REC)
     read_only("/sys")
     mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
@@ -65,6 +63,15 @@ def build(etc: Tree) -> None:
     unmount("/.host", MNT_DETACH)
     os.rmdir("/.host")
     mirror(_HOST_ETC, Path("/etc"), etc)
+
+
+def _pass_on_tun() -> None:
+    """From the host, or from the network that this one is started on."""
+    for device in ("/.host/dev/net/tun", f"/.host{TUN}"):
+        if os.path.exists(device):
+            Path(TUN).touch()
+            mount(device, TUN, flags=MS_BIND)
+            return
 
 
 def _make_dev() -> None:
