@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -179,3 +180,21 @@ async def test_names_without_that_type_are_there(peer: Place) -> None:
 async def test_addresses_have_no_names(peer: Place) -> None:
     (address,) = await _dig(peer, "sixpn-worker.internal")
     assert (await peer.run(["dig", "+short", "-x", address])).stdout == ""
+
+
+@pytest.mark.fact("dns.network-view", "dns.apps-network")
+@pytest.mark.standing(
+    "assumed", source="docs networking/custom-private-networks; docs networking/private-networking"
+)
+async def test_each_network_has_its_own_view(scratch: Scratch, peer: Place) -> None:
+    app = await scratch.app(f"net-{secrets.token_hex(3)}")
+    machine = await scratch.machine(app, SLEEP)
+    within = Place(scratch.fly, app, machine.id)
+    await eventually(lambda: _listed(within, f"{app}.internal", {machine.private_ip}))
+    assert await _dig(within, "_apps.internal", "txt") == [f'"{app}"']
+    (record,) = await _dig(within, "_instances.internal", "txt")
+    assert _text(record) == f"instance={machine.id},app={app},ip={machine.private_ip},region={machine.region}"
+    assert await _dig(within, "sixpn-worker.internal") == []
+    assert await _dig(peer, f"{app}.internal") == []
+    (apps,) = await _dig(peer, "_apps.internal", "txt")
+    assert app not in _text(apps).split(",")
