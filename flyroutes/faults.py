@@ -46,11 +46,11 @@ def _show(faults: dict[str, Any]) -> int:
 
 
 def _ask(method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """One call, from where a peer sits: here, or behind the door of the network that is up."""
-    if "FLYROUTES_INSIDE" in os.environ:
-        status, answer = _call(method, body)
-    elif door := session.knock():
+    """One call: behind the door of the network that is up, or to the network that this runs on."""
+    if door := session.knock():
         status, answer = _call_inside(door, method, body)
+    elif "FLYROUTES_INSIDE" in os.environ:
+        status, answer = _call(method, body)
     else:
         raise HostError("no local network is up: start one with `flyroutes up` in another terminal")
     if status != 200:
