@@ -68,7 +68,20 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("new", type=Path, metavar="NEW.json")
     compare.set_defaults(action=_compare)
     cli_organization.add(commands)
+    _add_faults(commands)
     return parser
+
+
+def _add_faults(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cut = commands.add_parser("cut", help="cut a Machine, a region or a network off the network that is up")
+    cut.add_argument("kind", choices=("machine", "region", "network"))
+    cut.add_argument("name", help="a Machine's ID, a region's code, a network's name")
+    cut.set_defaults(action=_cut)
+    heal = commands.add_parser("heal", help="cut nothing off any more")
+    heal.set_defaults(action=_heal)
+    delay = commands.add_parser("delay", help="give distance between regions its time, or no longer")
+    delay.add_argument("switch", choices=("on", "off"))
+    delay.set_defaults(action=_delay)
 
 
 def _port(text: str) -> int:
@@ -83,6 +96,24 @@ def _up(options: argparse.Namespace) -> int:
 
     files = [Path(name) for name in options.files] or reference_files()
     return up.up(files, options.port, options.cross_network_replays)
+
+
+def _cut(options: argparse.Namespace) -> int:
+    from flyroutes import faults
+
+    return faults.cut(options.kind, options.name)
+
+
+def _heal(_options: argparse.Namespace) -> int:
+    from flyroutes import faults
+
+    return faults.heal()
+
+
+def _delay(options: argparse.Namespace) -> int:
+    from flyroutes import faults
+
+    return faults.delay(options.switch == "on")
 
 
 def _run(options: argparse.Namespace) -> int:

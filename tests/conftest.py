@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ledger
 import summary
 import where
 from flyroutes.errors import ConfigError
@@ -36,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Live: see that all is there. Else, outside: start a network and run there; inside: go on."""
+    if config.option.collectonly:
+        return None
     if config.option.network == "live":
         return _go_live(config)
     if "FLYROUTES_INSIDE" not in os.environ:
@@ -74,12 +77,16 @@ def _ipv6_addresses() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of platform behaviour says on what it stands, or nothing runs."""
+    """Each test of platform behaviour has its standing, and facts claimed are facts, or nothing runs."""
     about_fly = [item for item in items if "tests/integration/" in item.path.as_posix()]
     found = {item.nodeid: summary.standing_of(item) for item in about_fly}
     wrong = [f"{name} {standing}" for name, standing in found.items() if standing.startswith("!")]
     if wrong:
         raise pytest.UsageError("tests without a proper standing:\n" + "\n".join(wrong))
+    claims = ledger.claims_of(items)
+    if unknown := claims.keys() - ledger.read_facts(ledger.FACTS.read_text()):
+        claimed = [f"{name} by {claims[name][0]}" for name in sorted(unknown)]
+        raise pytest.UsageError("facts that are not in tests/ledger/facts.toml:\n" + "\n".join(claimed))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from flyroutes.local import faults_api
 from flyroutes.local.api_actions import Actions
 from flyroutes.local.api_apps import Apps
 from flyroutes.local.api_guard import HANDLERS
@@ -70,6 +71,7 @@ def make_app(control: Control) -> Starlette:
         ("GET", f"{MACHINE}/metadata/{{key}}", metadata.show),
         ("POST", f"{MACHINE}/metadata/{{key}}", metadata.set),
         ("DELETE", f"{MACHINE}/metadata/{{key}}", metadata.delete),
+        *faults_api.table(control),  # ours, not Fly's
     ]
     routes = [Route(path, handler, methods=[method]) for method, path, handler in table]
     served = Starlette(routes=routes, exception_handlers=HANDLERS)

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 import trio
 
 from flyroutes.errors import PlatformError
+from flyroutes.local import delay
 from flyroutes.local.execution import ExecResult, execute
 from flyroutes.local.registry import Registry
 from flyroutes.local.supervisor import Supervisor
 from flyroutes.platform import leases
+from flyroutes.platform.faults import check as check_faults
 from flyroutes.platform.lifecycle import RUNNING
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from flyroutes.local.kernel_client import KernelClient
     from flyroutes.local.supervisor import ServeAPI
-    from flyroutes.platform.model import Machine, MachineConfig, Platform
+    from flyroutes.platform.model import Faults, Machine, MachineConfig, Platform
 
 _SHUTDOWN_SLACK = 5.0
 """Seconds beyond `kill_timeout` in which a Machine surely stops."""
@@ -55,9 +57,19 @@ class Control(Registry):
     ) -> None:
         super().__init__(observe, region)
         self._kernel = kernel
+        self._nursery = nursery
+        self._delaying = False
         self._supervisor = Supervisor(kernel, nursery, self, log, serve_api)
         self._leaving: set[str] = set()
         """Apps and Machines on their way out: nothing of theirs starts any more."""
+
+    def set_faults(self, faults: Faults) -> None:
+        """Break exactly this from now on; PlatformError 404 for what there is not, EmulationGap for delay."""
+        check_faults(faults, self.platform)
+        if faults.delay and not self._delaying:
+            self._nursery.start_soon(delay.run, self._kernel.open_delay_line(), lambda: self.platform)
+            self._delaying = True
+        self.publish(faults=faults)
 
     async def delete_app(self, name: str) -> None:
         """Destroy the app with its Machines and IPs."""

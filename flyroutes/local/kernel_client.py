@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.errors import HostError
+from flyroutes.errors import EmulationGap, HostError
 from flyroutes.local.machines import Running
 from flyroutes.local.spawner import EXIT, Spawner
+from flyroutes.platform.delay import distant_pairs, far_addresses
 from flyroutes.platform.fabric import fabric_addresses, reachable_prefixes, udp_services
+from flyroutes.platform.faults import cut_addresses, severed_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,8 @@ class KernelClient:
         self._answering: set[str] = set()
         self._reach: set[tuple[str, str]] = set()
         self._udp: dict[tuple[str, int], str] = {}
+        self._cuts: tuple[set[tuple[str, str]], set[str]] = (set(), set())
+        self._distant: tuple[set[tuple[str, str]], set[str]] = (set(), set())
         self._ended: dict[int, int] = {}
         self._waiting: dict[int, trio.Event] = {}
 
@@ -59,6 +63,17 @@ class KernelClient:
         kinds, files = self._spawner.call("add_peer", peer, network, number)
         return dict(zip(kinds, files, strict=True))
 
+    def open_delay_line(self) -> int:
+        """The file of the delay line. EmulationGap where the host gives no TUN device."""
+        try:
+            _, (fd,) = self._spawner.call("open_delay_line")
+        except OSError as error:
+            raise EmulationGap(
+                f"delay: this host does not let flyroutes make a TUN device ({error}): "
+                "as root, modprobe tun; in a container, --device /dev/net/tun"
+            ) from error
+        return fd
+
     def apply(self, platform: Platform) -> None:
         """Make the fabric fit `platform`: only what changed is asked for."""
         if new_pairs := set(reachable_prefixes(platform)) - self._reach:
@@ -74,6 +89,14 @@ class KernelClient:
         if udp != self._udp:
             self._spawner.call("set_udp_services", udp)
             self._udp = udp
+        cuts = (severed_pairs(platform), cut_addresses(platform))
+        if cuts != self._cuts:
+            self._spawner.call("set_cuts", sorted(cuts[0]), sorted(cuts[1]))
+            self._cuts = cuts
+        distant = (distant_pairs(platform), far_addresses(platform))
+        if distant != self._distant:
+            self._spawner.call("set_distant", sorted(distant[0]), sorted(distant[1]))
+            self._distant = distant
 
     async def watch(self) -> None:
         """Hear of processes that end, for ever. HostError when the process that makes Machines ends."""

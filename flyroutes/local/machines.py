@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from flyroutes.errors import PlatformError
 from flyroutes.local import image, init, inside
-from flyroutes.local.kernel import freezer, namespaces, root, syscalls, wiring
-from flyroutes.local.kernel.firewall import Firewall
+from flyroutes.local.kernel import firewall, freezer, namespaces, root, syscalls, tun, wiring
 from flyroutes.platform import addresses
 from flyroutes.platform.runtime import environment, hosts_file, resolv_conf
 
@@ -49,7 +48,7 @@ class Kernel:
         self._uid = uid or namespaces.ORDINARY_UID
         self._home = namespaces.Home()
         self._fabric = wiring.Fabric(self._home.fds["net"])
-        self._firewall = Firewall()
+        self._firewall = firewall.Firewall()
 
     def start(self, machine: Machine, network: Network) -> Running:
         """Build the Machine's namespaces and start its command."""
@@ -141,6 +140,20 @@ class Kernel:
     def allow_reach(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Let packets pass from each first /48 to the second."""
         self._firewall.allow_reach(pairs)
+
+    def set_cuts(self, pairs: Sequence[tuple[str, str]], cut: Sequence[str]) -> None:
+        """Let nothing pass between these pairs of /80, nor from or to these Machines' addresses."""
+        self._firewall.set_cuts(pairs, cut)
+
+    def open_delay_line(self) -> int:
+        """The file of a link through which packets between regions go from now on. Raises OSError."""
+        fd = tun.create(root.TUN, "delay", firewall.DELAY_LINK)
+        self._fabric.divert_marked("delay", firewall.DELAY_LINK, firewall.DELAY_MARK)
+        return fd
+
+    def set_distant(self, pairs: Sequence[tuple[str, str]], far: Sequence[str]) -> None:
+        """What goes over the delay line: between these pairs of /80, and from and to these addresses."""
+        self._firewall.set_distant(pairs, far)
 
     def set_udp_services(self, services: dict[tuple[str, int], str]) -> None:
         """Route public UDP: (public IPv4, port) -> `fly-global-services` address."""

@@ -35,7 +35,7 @@ class Registry:
 
     def __init__(self, observe: Callable[[Platform], None], region: str) -> None:
         network = Network(DEFAULT_NETWORK, addresses.FIRST_NETWORK_ID)
-        self.platform = Platform(networks={network.name: network})
+        self.platform = Platform(networks={network.name: network}, edge=region)
         self.destroyed: deque[Machine] = deque(maxlen=_DESTROYED_KEPT)
         """Machines that are no more, oldest first; the last ones are remembered."""
         self._observe = observe

@@ -186,6 +186,9 @@ def _methods(kernel: Kernel, children: _Children) -> dict[str, _Method]:
         opened = kernel.add_peer(peer, network, number)
         return list(opened), list(opened.values())
 
+    def open_delay_line(_files: list[int]) -> tuple[None, list[int]]:
+        return None, [kernel.open_delay_line()]
+
     def plainly(method: Callable[..., None]) -> _Method:
         def call(_files: list[int], *arguments: Any) -> tuple[None, list[int]]:
             method(*arguments)
@@ -205,9 +208,17 @@ def _methods(kernel: Kernel, children: _Children) -> dict[str, _Method]:
         "start": start,
         "execute": execute,
         "add_peer": add_peer,
+        "open_delay_line": open_delay_line,
         "signal": plainly(children.signal),
         "freeze": in_living(kernel.freeze),
         "thaw": in_living(kernel.thaw),
     }
-    plain = (kernel.remove, kernel.answer_for, kernel.allow_reach, kernel.set_udp_services)
+    plain = (
+        kernel.remove,
+        kernel.answer_for,
+        kernel.allow_reach,
+        kernel.set_udp_services,
+        kernel.set_cuts,
+        kernel.set_distant,
+    )
     return {**named, **{method.__name__: plainly(method) for method in plain}}

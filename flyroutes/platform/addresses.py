@@ -62,7 +62,7 @@ def dns_server(network: Network) -> str:
 
 def flycast(network: Network, number: int) -> str:
     """`fdaa:<net>:0:1::N`, a Flycast address whose clients are in `network`."""
-    return str(network_prefix(network).network_address + (1 << 48) + number)
+    return str(flycast_prefix(network).network_address + number)
 
 
 def app_addresses(kind: str, network: Network) -> Iterator[str]:
@@ -79,9 +79,8 @@ def app_addresses(kind: str, network: Network) -> Iterator[str]:
 
 def machine_addresses(network: Network, index: int, region: str) -> MachineAddresses:
     """Addresses of the Machine with `index` (unique over all networks, from 0 to 8191)."""
-    host = _HOST_ID + REGIONS.index(region) + 1
     own = ((index + 1) << 16) + 2
-    six = network_prefix(network).network_address + (host << 48) + own
+    six = region_prefix(network, region).network_address + own
     four = MACHINES_V4.network_address + 8 * index
     egress = EGRESS_V6.network_address + own
     return MachineAddresses(str(six), str(four + 2), str(four + 3), str(egress), str(four + 1))
@@ -89,9 +88,26 @@ def machine_addresses(network: Network, index: int, region: str) -> MachineAddre
 
 def peer_address(network: Network, number: int) -> str:
     """6PN address of a WireGuard peer, as `fdaa:0:18:a7b:d6b:0:a:2`."""
-    return str(
-        network_prefix(network).network_address + ((_HOST_ID + 0xD6B) << 48) + (0xA << 16) + 2 + number
-    )
+    return str(peers_prefix(network).network_address + (0xA << 16) + 2 + number)
+
+
+def region_prefix(network: Network, region: str) -> IPv6Network:
+    """The /80 of the network's Machines in a region: here each region is one host."""
+    return _host_prefix(network, _HOST_ID + REGIONS.index(region) + 1)
+
+
+def peers_prefix(network: Network) -> IPv6Network:
+    """The /80 of the network's WireGuard peers."""
+    return _host_prefix(network, _HOST_ID + 0xD6B)
+
+
+def flycast_prefix(network: Network) -> IPv6Network:
+    """The /80 of Flycast addresses for clients of the network."""
+    return _host_prefix(network, 1)
+
+
+def _host_prefix(network: Network, host: int) -> IPv6Network:
+    return IPv6Network((network_prefix(network).network_address + (host << 48), 80))
 
 
 @functools.lru_cache(maxsize=8192)  # asked several times for each request and each name

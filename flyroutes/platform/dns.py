@@ -7,6 +7,7 @@ not change an answer (`assumed`): the rule is "started", the rest concerns Fly P
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -216,6 +217,7 @@ def _instance(machine: Machine) -> str:
     return f"instance={machine.id},app={machine.app},ip={machine.private_ip},region={machine.region}"
 
 
+@functools.lru_cache(maxsize=8192)  # dnspython checks an address anew each time
 def _rdata(rdtype: dns.rdatatype.RdataType, value: str) -> dns.rdata.Rdata:
     if rdtype == dns.rdatatype.TXT:
         # One string holds at most 255 bytes (RFC 1035 section 3.3.14); readers join them without a gap.

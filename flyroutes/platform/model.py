@@ -268,12 +268,28 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Faults:
+    """What a user has broken on purpose: Machine IDs, region codes and network names that are cut off.
+
+    With `delay` packets between regions take the time that the distance takes.
+    """
+
+    machines: frozenset[str] = frozenset()
+    regions: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+    delay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Platform:
     """Everything at one moment. Never changed: each change makes a new value."""
 
     organization: str = "personal"
     cross_network_replays: bool = False
     """Whether `fly-replay` reaches apps on another network; off unless an organization turns it on."""
+    edge: str = "iad"
+    """The region of Fly Proxy, of which there is one here."""
+    faults: Faults = Faults()
     networks: Mapping[str, Network] = field(default_factory=dict)
     apps: Mapping[str, App] = field(default_factory=dict)
     machines: Mapping[str, Machine] = field(default_factory=dict)

@@ -48,6 +48,7 @@ CASES: dict[str, tuple[str, str, str]] = {
 }
 
 
+@pytest.mark.fact("validation.udp-dedicated", "validation.flycast-https")
 @pytest.mark.parametrize(("text", "types", "part"), CASES.values(), ids=CASES)
 def test_services_against_addresses(read: Read, text: str, types: str, part: str) -> None:
     ips = [IP("2001:db8::1", kind) for kind in get_args(IPType) if kind in types.split()]

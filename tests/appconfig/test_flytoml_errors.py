@@ -344,6 +344,32 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.fact(
+    "validation.check-no-port",
+    "validation.check-time-unit",
+    "validation.concurrency-type",
+    "validation.env-prefix",
+    "runtime.env-prefix",
+    "validation.force-https-no-http",
+    "validation.handlers",
+    "validation.internal-port",
+    "validation.kill-signal",
+    "validation.kill-timeout",
+    "validation.limits",
+    "validation.min-machines",
+    "validation.misspelt",
+    "validation.port-and-range",
+    "validation.port-range-order",
+    "validation.port-too-large",
+    "validation.port-twice",
+    "validation.protocol",
+    "validation.replay-ttl",
+    "validation.tcp-checks",
+    "validation.tls-versions",
+    "validation.udp-force-https",
+    "validation.udp-handlers",
+    "validation.udp-ports",
+)
 @pytest.mark.parametrize(("wrong", "right", "parts"), MISTAKES.values(), ids=MISTAKES)
 def test_mistake(read: Read, wrong: str, right: str, parts: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError) as caught:

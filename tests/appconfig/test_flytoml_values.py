@@ -40,6 +40,7 @@ def test_defaults_are_those_of_fly(read: Read) -> None:
     assert machine.metadata == {"fly_platform_version": "v2", "fly_process_group": "app"}
 
 
+@pytest.mark.fact("proxy.http-service")
 def test_http_service_is_one_service_with_two_ports(read: Read) -> None:
     """Only port 80 redirects; only port 443 has TLS options."""
     (service,) = read(HTTP + 'force_https = true\ntls_options = { alpn = ["mqtt"] }').services["app"]
@@ -103,6 +104,7 @@ def test_options_of_both_ports(read: Read) -> None:
     )
 
 
+@pytest.mark.fact("runtime.checks-units")
 def test_service_keys_reach_the_service(read: Read) -> None:
     text = """
     [[services]]
@@ -166,6 +168,7 @@ def test_memory_in_all_its_spellings(read: Read, vm: str, megabytes: int) -> Non
     assert read(f"[[vm]]\n{vm}").memory_mb == megabytes
 
 
+@pytest.mark.fact("runtime.env-primary-region")
 def test_env_gets_what_flyctl_adds(read: Read) -> None:
     config = read('primary_region = "iad"\n[env]\nN = 8080\nB = true\nPRIMARY_REGION = "ord"')
     assert config.env == {"N": "8080", "B": "true", "PRIMARY_REGION": "ord"}

@@ -93,6 +93,7 @@ def test_warning(read: Read, text: str, quiet: str, warning: str) -> None:
     assert read(quiet).warnings == ()
 
 
+@pytest.mark.fact("validation.autostop-alone")
 def test_stop_without_start_warns_of_machines_that_stay_down(read: Read) -> None:
     both = HTTP + 'auto_stop_machines = "stop"\nauto_start_machines = '
     assert any("never starts one again" in warning for warning in read(both + "false").warnings)

@@ -8,8 +8,8 @@ import pytest
 
 import programs
 from asking import NOBODY, becomes, http
-from flyroutes.reference import FLYCAST, PUBLIC
-from flyroutes.validation.places import Place
+from flyroutes.reference import FLYCAST, PUBLIC, WORKER
+from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch
@@ -36,6 +36,15 @@ async def _serve(scratch: Scratch, program: str, check: str) -> str:
     return app
 
 
+@pytest.mark.fact(
+    "binds.all-loopback",
+    "binds.any-ipv4-6pn",
+    "binds.any-ipv4-proxy",
+    "binds.any-ipv6-both",
+    "binds.global-services-tcp",
+    "binds.local-6pn-only",
+    "validation.wrong-binds",
+)
 @pytest.mark.standing("documented", source="docs networking/app-services")
 @pytest.mark.parametrize("bind", BINDS)
 async def test_bind_decides_the_route(bind: str, scratch: Scratch, peer: Place) -> None:
@@ -48,6 +57,7 @@ async def test_bind_decides_the_route(bind: str, scratch: Scratch, peer: Place) 
     await becomes(peer, http(f"{app}.internal", 8080), "ok" if over_6pn else "refused")
 
 
+@pytest.mark.fact("binds.any-ipv6-only")
 @pytest.mark.standing("documented", source="docs networking/app-services, a note on wildcards")
 async def test_ipv6_wildcard_without_mapped_addresses_is_closed_to_the_proxy(
     scratch: Scratch, peer: Place
@@ -57,6 +67,7 @@ async def test_ipv6_wildcard_without_mapped_addresses_is_closed_to_the_proxy(
     await becomes(peer, http(f"{app}.flycast"), "not ok", detail=" 502")
 
 
+@pytest.mark.fact("binds.flycast-https")
 @pytest.mark.standing("documented", source="docs networking/flycast")
 async def test_https_over_flycast_fails_beside_plain_http(peer: Place, environment: Environment) -> None:
     host = f"{environment.app(FLYCAST)}.flycast"
@@ -67,6 +78,7 @@ async def test_https_over_flycast_fails_beside_plain_http(peer: Place, environme
     assert same_port.outcome == "closed", same_port
 
 
+@pytest.mark.fact("binds.flycast-redirect")
 @pytest.mark.standing("documented", source="docs networking/flycast")
 async def test_force_https_turns_a_flycast_app_away(scratch: Scratch, peer: Place) -> None:
     app = await scratch.private_app()
@@ -79,6 +91,7 @@ async def test_force_https_turns_a_flycast_app_away(scratch: Scratch, peer: Plac
     assert followed.exit_code != 0, followed
 
 
+@pytest.mark.fact("binds.internal-port", "proxy.status-502")
 @pytest.mark.standing("documented", source="docs networking/app-services")
 async def test_internal_port_must_be_the_bound_port(scratch: Scratch, peer: Place) -> None:
     app = await scratch.private_app()
@@ -88,6 +101,7 @@ async def test_internal_port_must_be_the_bound_port(scratch: Scratch, peer: Plac
     await becomes(peer, http(f"{app}.flycast", 81), "not ok", detail=" 502")
 
 
+@pytest.mark.fact("binds.no-service", "proxy.default-deny")
 @pytest.mark.standing("documented", source="docs networking/app-services")
 async def test_without_a_service_the_proxy_does_not_know_the_app(
     scratch: Scratch, peer: Place, inside: Inside
@@ -97,3 +111,58 @@ async def test_without_a_service_the_proxy_does_not_know_the_app(
     await becomes(Place(scratch.fly, app, machine.id), http("127.0.0.1", 8080), "ok")
     for place in (peer, await inside(PUBLIC)):
         await becomes(place, http(f"{app}.flycast"), *NOBODY)
+
+
+@pytest.mark.fact("binds.own-any-address")
+@pytest.mark.standing("documented", source="seed, first table, row 1; docs getting-started/troubleshooting")
+async def test_any_address_seen_from_inside_proves_nothing(scratch: Scratch, peer: Place) -> None:
+    app = await scratch.private_app()
+    machine = await scratch.machine(app, programs.http_server("127.0.0.1"), services=[FLYCAST_HTTP])
+    await becomes(Place(scratch.fly, app, machine.id), http("0.0.0.0", 8080), "ok")
+    await becomes(peer, http(f"{app}.flycast"), "not ok", detail=" 502")
+
+
+FIRST_LINE = """
+import socket
+server = socket.create_server(("0.0.0.0", 8080))
+while True:
+    client, _ = server.accept()
+    client.sendall(client.makefile("rb").readline())
+    client.close()
+"""
+
+
+@pytest.mark.fact("binds.shared-v4-raw")
+@pytest.mark.standing("documented", source="docs getting-started/troubleshooting")
+async def test_raw_tcp_needs_an_address_of_its_own(scratch: Scratch, peer: Place) -> None:
+    app = await scratch.app()
+    await scratch.machine(app, FIRST_LINE, services=[programs.service(8080, 5000)])
+    shared = await scratch.fly.allocate_ip(app, "shared_v4")
+    own = await scratch.fly.allocate_ip(app, "v6")
+    await becomes(peer, {"how": "tcp", "host": own.address, "port": 5000}, "ok")
+    await becomes(peer, {"how": "tcp", "host": shared.address, "port": 5000}, *NOBODY)
+
+
+READ_LINE = """
+import socket, sys
+s = socket.create_connection((sys.argv[1], 5432), 10)
+print(s.recv(200).decode(), s.getsockname()[1])
+"""
+
+
+@pytest.mark.fact("proxy.proxy-proto-flycast")
+@pytest.mark.standing("documented", source="docs reference/extensions_api")
+async def test_proxy_protocol_over_flycast_tells_the_caller_s_6pn_address(
+    scratch: Scratch, inside: Inside
+) -> None:
+    app = await scratch.private_app()
+    (flycast,) = await scratch.fly.ips(app)
+    await scratch.machine(app, FIRST_LINE, services=[programs.service(8080, 5432, "proxy_proto")])
+    caller = await inside(WORKER)
+    own = (await scratch.fly.machine(caller.app, caller.machine_id)).private_ip
+
+    async def first_line() -> list[str]:
+        return (await caller.run(["python", "-c", READ_LINE, f"{app}.flycast"])).stdout.split()
+
+    *line, port = await eventually(first_line)
+    assert line == ["PROXY", "TCP6", own, flycast.address, port, "5432"]

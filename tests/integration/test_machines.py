@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flyroutes.reference import Environment
 
 
+@pytest.mark.fact("runtime.env-fly")
 @pytest.mark.standing("documented", source="docs machines/runtime-environment")
 async def test_environment_tells_who_and_where(fly: Fly, inside: Inside) -> None:
     place = await inside(WORKER)
@@ -38,6 +39,7 @@ async def test_environment_tells_who_and_where(fly: Fly, inside: Inside) -> None
     assert env["FLY_IMAGE_REF"]
 
 
+@pytest.mark.fact("binds.hosts-line", "binds.hostname")
 @pytest.mark.standing("documented", source="docs networking/private-networking; docs elixir/getting-started")
 async def test_etc_hosts_names_the_machine(fly: Fly, inside: Inside) -> None:
     place = await inside(ECHO)
@@ -46,6 +48,7 @@ async def test_etc_hosts_names_the_machine(fly: Fly, inside: Inside) -> None:
     assert (await place.run(["hostname"])).stdout.strip() == machine.id
 
 
+@pytest.mark.fact("binds.global-services-name")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_fly_global_services_is_a_name_for_an_ipv4(inside: Inside) -> None:
     script = "import socket; print(socket.gethostbyname('fly-global-services'))"
@@ -66,6 +69,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.fact("runtime.init")
 @pytest.mark.standing("documented", source="docs getting-started/troubleshooting")
 async def test_the_app_is_an_ordinary_user_below_an_init(inside: Inside) -> None:
     done = await (await inside(PUBLIC)).run(["python", "-c", PROCESSES])
@@ -76,6 +80,7 @@ async def test_the_app_is_an_ordinary_user_below_an_init(inside: Inside) -> None
         assert uid != 0
 
 
+@pytest.mark.fact("runtime.states", "runtime.private-ip-stable")
 @pytest.mark.standing("documented", source="docs machines/machine-states")
 async def test_stop_and_start_by_the_api(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -91,6 +96,7 @@ async def test_stop_and_start_by_the_api(scratch: Scratch, peer: Place) -> None:
     await becomes(peer, http(again.private_ip, 8080), "ok")
 
 
+@pytest.mark.fact("runtime.update-version")
 @pytest.mark.standing("documented", source="docs machines/api/machines-resource: update a Machine")
 async def test_an_update_reboots_into_another_version(scratch: Scratch) -> None:
     app = await scratch.app()
@@ -139,6 +145,7 @@ async def _exit_told(fly: Fly, app: str, machine_id: str) -> list[int]:
     return found
 
 
+@pytest.mark.fact("runtime.kill-signal")
 @pytest.mark.standing("documented", source="docs reference/configuration: kill_signal, kill_timeout")
 @pytest.mark.parametrize(("signal", "code"), [(None, 42), ("SIGUSR1", 50), ("SIGTERM", 55)])
 async def test_kill_signal_reaches_the_app(signal: str | None, code: int, scratch: Scratch) -> None:
@@ -151,6 +158,7 @@ async def test_kill_signal_reaches_the_app(signal: str | None, code: int, scratc
     assert await _exit_told(scratch.fly, app, machine.id) == [code]
 
 
+@pytest.mark.fact("runtime.kill-timeout")
 @pytest.mark.standing("documented", source="docs reference/configuration: kill_timeout")
 async def test_an_app_that_ignores_signals_is_ended(scratch: Scratch) -> None:
     app = await scratch.app()
@@ -163,6 +171,7 @@ async def test_an_app_that_ignores_signals_is_ended(scratch: Scratch) -> None:
     assert code != 0, "it never leaves by itself, so something harder than its signals ended it"
 
 
+@pytest.mark.fact("runtime.restart-policies", "runtime.exit-clean")
 @pytest.mark.standing("documented", source="docs machines/guides-examples/machine-restart-policy")
 @pytest.mark.parametrize(
     ("policy", "code", "ends"),
@@ -184,6 +193,7 @@ async def test_restart_policy(policy: str, code: int, ends: int, scratch: Scratc
     assert exits[:5] == [code] * ends
 
 
+@pytest.mark.fact("runtime.api-address")
 @pytest.mark.standing("documented", source="docs machines/api/working-with-machines-api")
 async def test_the_api_wants_a_token(environment: Environment, peer: Place) -> None:
     url = "http://_api.internal:4280"
@@ -214,6 +224,7 @@ async def _stopped_behind_flycast(scratch: Scratch, *, autostart: bool) -> tuple
     return app, machine.id
 
 
+@pytest.mark.fact("proxy.autostart")
 @pytest.mark.standing("documented", source="docs launch/autostop-autostart; docs networking/flycast")
 async def test_a_request_over_flycast_wakes_a_stopped_machine(scratch: Scratch, peer: Place) -> None:
     app, machine_id = await _stopped_behind_flycast(scratch, autostart=True)
@@ -221,6 +232,7 @@ async def test_a_request_over_flycast_wakes_a_stopped_machine(scratch: Scratch, 
     assert (await scratch.fly.machine(app, machine_id)).state == "started"
 
 
+@pytest.mark.fact("proxy.autostart-off", "proxy.status-503")
 @pytest.mark.standing("documented", source="docs reference/fly-proxy-autostop-autostart")
 async def test_without_autostart_a_stopped_machine_stays_down(scratch: Scratch, peer: Place) -> None:
     app, machine_id = await _stopped_behind_flycast(scratch, autostart=False)

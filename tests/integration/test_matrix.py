@@ -38,6 +38,7 @@ def _cells() -> list[Any]:
     ]
 
 
+@pytest.mark.fact("binds.no-ip", "proxy.connect-closed", "udp.tcp-same-number")
 @pytest.mark.parametrize(("source", "target", "route"), _cells())
 async def test_route(
     source: str, target: str, route: str, fly: Fly, environment: Environment, stand: Inside

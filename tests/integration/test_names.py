@@ -41,6 +41,7 @@ async def _addresses(fly: Fly, app: str) -> set[str]:
     return {machine.private_ip for machine in await awake(fly, app)}
 
 
+@pytest.mark.fact("dns.aaaa-app", "dns.unknown")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_app_name_gives_the_6pn_addresses(
     fly: Fly, environment: Environment, scratch: Scratch, peer: Place, inside: Inside
@@ -55,6 +56,7 @@ async def test_app_name_gives_the_6pn_addresses(
     assert [sorted(await _dig(peer, "aaaa", name)) for name in names] == [expected, expected, []]
 
 
+@pytest.mark.fact("dns.aaaa-vm", "dns.aaaa-region", "dns.aaaa-group")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_narrower_names(fly: Fly, environment: Environment, peer: Place) -> None:
     app = environment.app(WORKER)
@@ -72,6 +74,7 @@ async def test_narrower_names(fly: Fly, environment: Environment, peer: Place) -
         assert await _dig(peer, "aaaa", name) == [], name
 
 
+@pytest.mark.fact("dns.regions", "dns.apps-network")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_lists_in_txt_records(fly: Fly, environment: Environment, peer: Place) -> None:
     app = environment.app(WORKER)
@@ -80,6 +83,7 @@ async def test_lists_in_txt_records(fly: Fly, environment: Environment, peer: Pl
     assert await _list(peer, f"regions.{app}.internal") == {one.region for one in machines}
 
 
+@pytest.mark.fact("dns.vms")
 @pytest.mark.standing(
     "assumed", source="docs networking/private-networking names the list, not its separators"
 )
@@ -91,6 +95,7 @@ async def test_the_list_of_machines_says_where_each_is(
     assert await _list(peer, f"vms.{app}.internal") == expected
 
 
+@pytest.mark.fact("dns.ttl")
 @pytest.mark.standing("assumed", source="docs networking/private-networking shows one answer with this TTL")
 async def test_answers_are_to_be_kept_for_five_seconds_at_most(environment: Environment, peer: Place) -> None:
     name = f"{environment.app(WORKER)}.internal"
@@ -102,6 +107,7 @@ async def test_answers_are_to_be_kept_for_five_seconds_at_most(environment: Envi
         assert int(ttl) <= TTL, answer
 
 
+@pytest.mark.fact("dns.flycast", "dns.fly-dev")
 @pytest.mark.standing("documented", source="docs networking/flycast; docs networking/private-networking")
 async def test_flycast_and_public_names(fly: Fly, environment: Environment, peer: Place) -> None:
     public, private = environment.app(PUBLIC), environment.app(FLYCAST)
@@ -113,12 +119,14 @@ async def test_flycast_and_public_names(fly: Fly, environment: Environment, peer
     assert await _dig(peer, "aaaa", f"{private}.fly.dev") == []
 
 
+@pytest.mark.fact("runtime.resolver")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_resolver_of_a_machine(inside: Inside) -> None:
     (look,) = await (await inside(PUBLIC)).probe([{"how": "look"}])
     assert look.detail["nameservers"][0] == DNS_SERVER, look
 
 
+@pytest.mark.fact("networks.dns-peer", "networks.api-peer", "dns.api", "dns.tcp")
 @pytest.mark.standing(
     "documented", source="docs networking/private-networking; blueprints/connect-private-network"
 )
@@ -132,6 +140,7 @@ async def test_resolver_of_a_peer_is_the_third_address_of_its_network(
         assert await _dig(peer, transport, "aaaa", "_api.internal", f"@{third}") == [third]
 
 
+@pytest.mark.fact("binds.stopped-6pn", "dns.aaaa-app")
 @pytest.mark.standing("documented", source="docs networking/private-networking")
 async def test_a_stopped_machine_has_no_record_and_nothing_wakes_it(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 import programs
 from asking import NO_WAY, awake, becomes, http, in_vain
-from flyroutes.reference import FLYCAST, WORKER
+from flyroutes.reference import FLYCAST, PUBLIC, WORKER
 from flyroutes.validation.places import Place
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ async def _client_elsewhere(scratch: Scratch) -> tuple[Place, str]:
     return place, machine.private_ip
 
 
+@pytest.mark.fact("networks.cross-packets", "networks.custom-appears", "networks.several", "dns.network-view")
 @pytest.mark.standing("documented", source="docs networking/custom-private-networks")
 async def test_one_6pn_does_not_reach_another(
     scratch: Scratch, fly: Fly, environment: Environment, peer: Place
@@ -45,6 +47,7 @@ async def test_one_6pn_does_not_reach_another(
     assert back.outcome in NO_WAY, back
 
 
+@pytest.mark.fact("networks.cross-flycast", "networks.cross-flycast-not-own", "dns.flycast-view")
 @pytest.mark.standing("documented", source="docs networking/flycast; seed, footnote [7]")
 async def test_a_flycast_ip_serves_the_network_it_was_allocated_on(scratch: Scratch, peer: Place) -> None:
     elsewhere, _ = await _client_elsewhere(scratch)
@@ -59,6 +62,7 @@ async def test_a_flycast_ip_serves_the_network_it_was_allocated_on(scratch: Scra
     assert own[1].outcome in NO_WAY, own
 
 
+@pytest.mark.fact("networks.cross-flycast-two")
 @pytest.mark.standing("assumed", source="docs networking/custom-private-networks (per-IP rule)")
 async def test_a_second_flycast_ip_opens_the_own_network_too(scratch: Scratch, peer: Place) -> None:
     elsewhere, _ = await _client_elsewhere(scratch)
@@ -67,3 +71,62 @@ async def test_a_second_flycast_ip_opens_the_own_network_too(scratch: Scratch, p
     await scratch.fly.allocate_ip(app, "private_v6", scratch.environment.other_network)
     for place in (peer, elsewhere):
         await becomes(place, http(f"{app}.flycast"), "ok")
+
+
+@pytest.mark.fact("networks.cross-public")
+@pytest.mark.standing("documented", source="docs networking/custom-private-networks")
+async def test_a_public_ip_is_reached_from_every_network(scratch: Scratch, environment: Environment) -> None:
+    elsewhere, _ = await _client_elsewhere(scratch)
+    await becomes(
+        elsewhere, {"how": "https", "host": f"{environment.app(PUBLIC)}.fly.dev", "port": 443}, "ok"
+    )
+
+
+@pytest.mark.fact("networks.custom-id")
+@pytest.mark.standing("documented", source="docs networking/custom-private-networks")
+async def test_a_network_keeps_its_number_when_its_apps_are_gone(
+    scratch: Scratch, environment: Environment, fly: Fly
+) -> None:
+    prefixes = []
+    for network in (environment.other_network, environment.network, environment.other_network):
+        app = await scratch.app(network)
+        machine = await scratch.machine(app, programs.SLEEP)
+        prefixes.append(machine.private_ip.split(":")[:3])
+        await fly.delete_app(app, force=True)
+    assert prefixes[0] == prefixes[2] != prefixes[1]
+
+
+@pytest.mark.fact("networks.flycast-default")
+@pytest.mark.standing("documented", source="docs networking/custom-private-networks")
+async def test_a_private_ip_without_a_network_lands_in_the_default_one(scratch: Scratch) -> None:
+    app, client = await scratch.app(scratch.environment.other_network), await scratch.app("")
+    machine = await scratch.machine(app, programs.http_server("0.0.0.0"), services=[FLYCAST_HTTP])
+    asker = await scratch.machine(client, programs.SLEEP)
+    ip = await scratch.fly.allocate_ip(app, "private_v6")
+    await becomes(Place(scratch.fly, client, asker.id), http(f"{app}.flycast"), "ok")
+    (own,) = await Place(scratch.fly, app, machine.id).probe([in_vain(ip.address)])
+    assert own.outcome in NO_WAY, own
+
+
+PING = """
+import socket, sys
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_ICMPV6)
+s.settimeout(2)
+s.sendto(bytes((128, 0, 0, 0, 0, 0, 0, 1)), (sys.argv[1], 0))
+print(s.recv(100)[0])
+"""
+
+
+@pytest.mark.fact("networks.flycast-ping", "networks.flycast-unallocated")
+@pytest.mark.standing("documented", source="docs blueprints/private-applications-flycast")
+async def test_a_flycast_address_answers_ping_and_an_unallocated_one_does_not(
+    fly: Fly, environment: Environment, peer: Place
+) -> None:
+    (flycast,) = await fly.ips(environment.app(FLYCAST))
+    answered = await peer.run([sys.executable, "-c", PING, flycast.address])
+    assert answered.stdout == "129\n", answered  # an echo reply
+    nobody = f"{flycast.address.rpartition(':')[0]}:fedc"
+    silent = await peer.run([sys.executable, "-c", PING, nobody])
+    assert "129" not in silent.stdout
+    (answer,) = await peer.probe([in_vain(nobody)])
+    assert answer.outcome in NO_WAY, answer

@@ -60,6 +60,7 @@ async def test_reachable_by_anycast_from_anywhere(
     assert await _curl(await stand(place), "-I", url) == ["200"]
 
 
+@pytest.mark.fact("proxy.force-https")
 @pytest.mark.standing("documented", source="seed, first table, row 2, footnote [5]")
 async def test_http_is_redirected_and_curl_follows(peer: Place, environment: Environment) -> None:
     url = f"http://{environment.app(PUBLIC)}.fly.dev:80"
@@ -89,6 +90,7 @@ async def test_not_bound_to_6pn_within_the_vm(inside: Inside) -> None:
     assert result.exit_code == COULD_NOT_CONNECT, result
 
 
+@pytest.mark.fact("binds.sixpn-bare")
 @pytest.mark.standing("documented", source="seed, second table, rows 2 and 3")
 @pytest.mark.parametrize("place", [LAPTOP, PUBLIC, FLYCAST])
 async def test_reachable_over_6pn_within_the_network(
@@ -100,6 +102,7 @@ async def test_reachable_over_6pn_within_the_network(
     assert await _curl(here, "-I", f"http://[{machine.private_ip}]:{PORT}") == ["200"]
 
 
+@pytest.mark.fact("binds.any-ipv4-6pn")
 @pytest.mark.standing("documented", source="seed, If your service works publicly but not over WireGuard")
 async def test_a_public_service_is_not_reached_over_6pn(
     fly: Fly, peer: Place, environment: Environment
@@ -110,6 +113,7 @@ async def test_a_public_service_is_not_reached_over_6pn(
     assert result.exit_code == COULD_NOT_CONNECT, result
 
 
+@pytest.mark.fact("binds.sixpn-bare")
 @pytest.mark.standing("documented", source="seed, cheat sheet: Needs services? Needs an IP?")
 async def test_6pn_needs_neither_service_nor_ip(fly: Fly, environment: Environment) -> None:
     app = environment.app(WORKER)
@@ -117,6 +121,7 @@ async def test_6pn_needs_neither_service_nor_ip(fly: Fly, environment: Environme
     assert await fly.ips(app) == ()
 
 
+@pytest.mark.fact("proxy.public-exposes")
 @pytest.mark.standing("documented", source="seed, any service plus a public IP is exposed")
 async def test_a_public_ip_exposes_a_private_app_until_it_is_released(
     scratch: Scratch, peer: Place, inside: Inside
@@ -134,6 +139,7 @@ async def test_a_public_ip_exposes_a_private_app_until_it_is_released(
     await becomes(peer, http(f"{app}.flycast"), "ok")
 
 
+@pytest.mark.fact("proxy.balance-spread")
 @pytest.mark.standing("documented", source="seed, Fly Proxy can load-balance among an app's VMs")
 async def test_flycast_spreads_requests_and_6pn_reaches_one_machine(scratch: Scratch, peer: Place) -> None:
     app = await scratch.private_app()

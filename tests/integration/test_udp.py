@@ -5,6 +5,7 @@ Public UDP is asked by address: how soon a new app's name has one is no part of 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,11 @@ import trio
 
 import programs
 from asking import awake, becomes
-from flyroutes.reference import FLYCAST, PUBLIC
+from flyroutes.reference import ECHO, FLYCAST, PUBLIC
 from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
-    from conftest import Scratch
+    from conftest import Inside, Scratch
 
     from flyroutes.reference import Environment
 
@@ -55,6 +56,7 @@ async def _seen(place: Place, tag: str) -> str:
     return (await place.run(["cat", f"/tmp/seen-{tag}"])).stdout
 
 
+@pytest.mark.fact("udp.global-services", "udp.real-client")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_fly_global_services_answers_and_sees_the_client(
     scratch: Scratch, environment: Environment, peer: Place
@@ -71,6 +73,7 @@ async def test_fly_global_services_answers_and_sees_the_client(
     assert seen in {value for name, value in told.items() if name.lower() == "fly-client-ip"}, told
 
 
+@pytest.mark.fact("binds.udp-any")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_any_address_hears_and_answers_from_the_wrong_one(scratch: Scratch, peer: Place) -> None:
     address, within = await _udp_app(scratch, programs.udp_server("0.0.0.0", PORT, "wildcard"))
@@ -84,6 +87,7 @@ async def test_any_address_hears_and_answers_from_the_wrong_one(scratch: Scratch
     assert await eventually(heard), "the datagram arrives; only the answer is lost"
 
 
+@pytest.mark.fact("udp.ports")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_ports_are_never_rewritten(scratch: Scratch, peer: Place) -> None:
     program = programs.udp_server("fly-global-services", PORT + 1)
@@ -94,6 +98,7 @@ async def test_ports_are_never_rewritten(scratch: Scratch, peer: Place) -> None:
     assert answer.outcome in {"timeout", "refused"}, answer
 
 
+@pytest.mark.fact("udp.dedicated")
 @pytest.mark.standing("documented", source="docs networking/services")
 async def test_udp_needs_a_dedicated_ipv4(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -107,6 +112,7 @@ async def test_udp_needs_a_dedicated_ipv4(scratch: Scratch, peer: Place) -> None
     assert answer.outcome == "timeout", answer
 
 
+@pytest.mark.fact("udp.sixpn")
 @pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
 async def test_udp_over_6pn_needs_no_service(scratch: Scratch, environment: Environment, peer: Place) -> None:
     app = await scratch.app()
@@ -116,3 +122,80 @@ async def test_udp_over_6pn_needs_no_service(scratch: Scratch, environment: Envi
     await awake(scratch.fly, http_only)
     (answer,) = await peer.probe([_udp(f"{http_only}.internal", how="udp6")])
     assert answer.outcome == "refused", answer
+
+
+async def _echoed(family: int, address: str, data: bytes) -> bytes:
+    """What comes back to a connected socket; nothing when nothing does in 2 s."""
+    with trio.socket.socket(family, socket.SOCK_DGRAM) as sock:
+        await sock.connect((address, PORT))
+        await sock.send(data)
+        with trio.move_on_after(2), contextlib.suppress(ConnectionRefusedError):  # nobody listens yet
+            return await sock.recv(4000)
+    return b""
+
+
+@pytest.mark.fact("udp.mtu")
+@pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
+async def test_1300_bytes_pass_both_ways(scratch: Scratch) -> None:
+    address, _ = await _udp_app(scratch, programs.udp_server("fly-global-services", PORT))
+
+    async def passed() -> bool:
+        return await _echoed(socket.AF_INET, address, b"x" * 1300) == b"x" * 1300
+
+    await eventually(passed)
+
+
+NAMES_ITSELF = """
+import os, socket
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("fly-global-services", 6000))
+while True:
+    sock.sendto(os.environ["FLY_MACHINE_ID"].encode(), sock.recvfrom(4000)[1])
+"""
+
+
+@pytest.mark.fact("udp.first-machine")
+@pytest.mark.standing("assumed", source="docs networking/udp-and-tcp: silent on several Machines")
+async def test_of_two_machines_one_answers_and_then_the_other(scratch: Scratch) -> None:
+    app = await scratch.app()
+    ip = await scratch.fly.allocate_ip(app, "v4")
+    services = [_service(PORT, PORT)]
+    first, second = [
+        (await scratch.machine(app, NAMES_ITSELF, services=services)).id.encode() for _ in range(2)
+    ]
+
+    async def who() -> bytes:
+        return await _echoed(socket.AF_INET, ip.address, b"who")
+
+    async def second_answers() -> bool:
+        return await who() == second
+
+    assert await eventually(who) == first
+    assert [await who() for _ in range(5)] == [first] * 5
+    await scratch.fly.stop(app, first.decode())
+    await eventually(second_answers)
+
+
+@pytest.mark.fact("udp.v6", "udp.flycast")
+@pytest.mark.standing("documented", source="docs networking/services; docs networking/udp-and-tcp")
+@pytest.mark.parametrize("kind", ["v6", "private_v6"])
+async def test_udp_is_ipv4_alone(kind: str, scratch: Scratch, peer: Place) -> None:
+    address, within = await _udp_app(scratch, programs.udp_server("fly-global-services", PORT))
+    six = await scratch.fly.allocate_ip(
+        within.app, kind, scratch.environment.network if "private" in kind else ""
+    )
+    await becomes(peer, _udp(address), "ok")
+    assert await _echoed(socket.AF_INET6, six.address, b"who") == b""
+
+
+@pytest.mark.fact("udp.other-traffic")
+@pytest.mark.standing("documented", source="docs networking/udp-and-tcp")
+async def test_other_datagrams_of_a_udp_app_are_its_own(environment: Environment, inside: Inside) -> None:
+    """Names resolve beside the public UDP service, and 6PN datagrams leave from the 6PN address."""
+    place = await inside(ECHO)
+    name = f"{environment.app(ECHO)}.internal"
+    over_6pn, named = await place.probe(
+        [_udp(name, 5000, "udp6"), {"how": "dns", "host": name, "type": "AAAA"}]
+    )
+    assert over_6pn.outcome == "ok", over_6pn
+    assert named.detail[0].startswith("fdaa:"), named

@@ -30,6 +30,16 @@ def _headers(seen: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in seen["headers"].items() if value is not None}
 
 
+@pytest.mark.fact(
+    "proxy.header-client-ip",
+    "proxy.header-forwarded-for",
+    "proxy.header-forwarded-proto",
+    "proxy.header-forwarded-port",
+    "proxy.header-region",
+    "proxy.header-via",
+    "proxy.http2",
+    "proxy.forged-headers",
+)
 @pytest.mark.standing("documented", source="docs networking/request-headers")
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 async def test_public_requests_carry_fly_headers(
@@ -53,6 +63,17 @@ async def test_public_requests_carry_fly_headers(
     assert headers["via"] == f"{'2' if version == '--http2' else '1.1'} fly.io"
 
 
+@pytest.mark.fact("proxy.anycast-outbound")
+@pytest.mark.standing("documented", source="docs networking/services")
+async def test_an_app_s_inbound_address_is_not_what_it_sends_from(
+    fly: Fly, environment: Environment, inside: Inside
+) -> None:
+    app = environment.app(PUBLIC)
+    seen = await _get(await inside(PUBLIC), f"https://{app}.fly.dev/whoami")
+    assert _headers(seen)["fly-client-ip"] not in {ip.address for ip in await fly.ips(app)}
+
+
+@pytest.mark.fact("proxy.header-response")
 @pytest.mark.standing("documented", source="docs networking/request-headers")
 async def test_responses_carry_the_proxy_s_headers(environment: Environment, peer: Place) -> None:
     by_proxy = f"http://{environment.app(FLYCAST)}.flycast/healthz"
@@ -65,6 +86,7 @@ async def test_responses_carry_the_proxy_s_headers(environment: Environment, pee
         assert name not in direct, name
 
 
+@pytest.mark.fact("binds.proxy-ipv4")
 @pytest.mark.standing("documented", source="docs networking/app-services")
 async def test_the_proxy_enters_over_ipv4_and_6pn_is_ipv6(
     fly: Fly, environment: Environment, inside: Inside, peer: Place
@@ -80,6 +102,7 @@ async def test_the_proxy_enters_over_ipv4_and_6pn_is_ipv6(
     assert not any(name.startswith("fly-") for name in _headers(by_6pn))
 
 
+@pytest.mark.fact("proxy.header-client-ip-flycast")
 @pytest.mark.standing("assumed", source="docs networking/request-headers: definition of Fly-Client-IP")
 async def test_over_flycast_the_client_is_the_caller_s_6pn_address(
     fly: Fly, environment: Environment, inside: Inside

@@ -1,7 +1,8 @@
-"""The Machines API without a kernel, and those who ask it; see tests/support/no_kernel.py."""
+"""The Machines API without a kernel (tests/support/no_kernel.py), and apps on the network of the run."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import httpx
@@ -9,7 +10,10 @@ import pytest
 import trio
 
 from flyroutes.client import Fly
+from flyroutes.reference import Environment
+from flyroutes.validation.places import Place
 from no_kernel import TOKEN, APIWorld
+from scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,3 +43,20 @@ async def raw(url: str) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+async def scratch() -> AsyncIterator[Scratch]:
+    """Apps for one test on the network with all that belongs to it, deleted afterwards."""
+    async with Fly.from_environment(os.environ) as client:
+        maker = Scratch(client, Environment())
+        try:
+            yield maker
+        finally:
+            await maker.clean_up()
+
+
+@pytest.fixture
+def peer(scratch: Scratch) -> Place:
+    """The place of this very process: a WireGuard peer."""
+    return Place(scratch.fly)

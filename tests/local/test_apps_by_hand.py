@@ -95,6 +95,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.fact("validation.misspelt", "validation.udp-ports")
 @pytest.mark.parametrize("mistake", BROKEN)
 async def test_a_broken_file_is_refused_before_anything_starts(mistake: str, tmp_path: Path) -> None:
     name, old, new, words = BROKEN[mistake]
@@ -105,6 +106,7 @@ async def test_a_broken_file_is_refused_before_anything_starts(mistake: str, tmp
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.fact("validation.flycast-https")
 async def test_force_https_on_the_flycast_app_warns_and_turns_clients_away(tmp_path: Path) -> None:
     path = _changed("flycast_api", tmp_path, 'handlers = ["http"]', 'handlers = ["http"]\nforce_https = true')
     done = await flyroutes("run", path, "--", "curl", "-sS", "-IL", "http://flycast-api.flycast")
@@ -113,6 +115,7 @@ async def test_force_https_on_the_flycast_app_warns_and_turns_clients_away(tmp_p
     assert done.returncode != 0
 
 
+@pytest.mark.fact("runtime.checks-routing", "runtime.checks-address")
 async def test_a_server_on_loopback_fails_its_route_and_says_so(tmp_path: Path) -> None:
     path = _changed("flycast_api", tmp_path, "[env]", '[env]\nBIND_HOST = "127.0.0.1"')
     curl = "curl -sS -o /dev/null -w '%{http_code}' http://flycast-api.flycast/healthz"

@@ -81,6 +81,7 @@ def addresses_in(response: dns.message.Message) -> list[str]:
     return [rdata.to_text() for rrset in response.answer for rdata in rrset]
 
 
+@pytest.mark.fact("dns.ttl")
 async def test_udp_answers_a_machine(nursery: trio.Nursery) -> None:
     port = await udp_port(nursery, from_a_machine(Resolver(lambda: platform(2)).udp))
     query = dns.message.make_query("web.internal", "AAAA")
@@ -120,6 +121,7 @@ def test_remembered_answer_is_the_askers_own() -> None:
     assert dns.message.from_wire(stranger).rcode() == dns.rcode.NXDOMAIN
 
 
+@pytest.mark.fact("dns.truncation")
 @pytest.mark.parametrize(
     ("payload", "machines", "expected"),
     [(None, 16, 16), (None, 17, 17), (None, 40, 17), (600, 40, 19), (1232, 42, 42), (4096, 60, 42)],
@@ -136,6 +138,7 @@ def test_large_answer_is_truncated_but_never_empty(payload: int | None, machines
     assert bool(response.flags & dns.flags.TC) == (expected < machines)
 
 
+@pytest.mark.fact("dns.truncation", "dns.tcp")
 async def test_truncated_client_gets_the_whole_answer_over_tcp(nursery: trio.Nursery) -> None:
     resolver = Resolver(lambda: platform(60))
     udp = await udp_port(nursery, from_a_machine(resolver.udp))
@@ -200,19 +203,53 @@ def test_response_and_fragment_are_dropped() -> None:
     assert respond(b"", ASKER, platform(1)) is None
 
 
-@settings(derandomize=True, max_examples=200, deadline=None)
+SIXTY = platform(60)
+_LABELS = st.one_of(
+    st.sampled_from(
+        [b"web", b"internal", b"flycast", b"_apps", b"all", b"vms", b"top9", b"of", b"fly", b"dev"]
+    ),
+    st.binary(min_size=1, max_size=20),
+)
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> bytes:
+    """A query that a resolver could have sent, and then perhaps a few bytes of it changed."""
+    labels = [
+        *draw(st.lists(_LABELS, max_size=6)),
+        *draw(st.sampled_from([(b"internal",), (b"fly", b"dev")])),
+    ]
+    name = b"".join(bytes((len(label),)) + label for label in labels) + b"\x00"
+    kind = draw(st.sampled_from([1, 12, 16, 28, 41, 250, 251, 252, 255, 65535]))
+    edns = draw(st.sampled_from([b"", b"\x00\x00\x29\x02\x58\x00\x00\x00\x00\x00\x00"]))
+    flags = draw(st.sampled_from([b"\x01\x00", b"\x00\x00", b"\x00\x20"]))
+    head = draw(st.binary(min_size=2, max_size=2)) + flags + b"\x00\x01" + bytes(5) + bytes((len(edns) > 0,))
+    packet = bytearray(head + name + struct.pack("!HH", kind, draw(st.sampled_from([1, 3, 255]))) + edns)
+    for at, value in draw(
+        st.lists(st.tuples(st.integers(0, len(packet) - 1), st.integers(0, 255)), max_size=3)
+    ):
+        packet[at] = value
+    return bytes(packet)
+
+
+@settings(derandomize=True, max_examples=1000, deadline=None)
 @given(
     st.one_of(
-        st.binary(max_size=80), st.builds(lambda at, tail: QUERY[:at] + tail, st.integers(0, 40), st.binary())
+        st.binary(max_size=80),
+        st.builds(lambda at, tail: QUERY[:at] + tail, st.integers(0, 40), st.binary()),
+        questions(),
     )
 )
 @example(QUERY)
 def test_any_bytes_get_a_response_or_none(packet: bytes) -> None:
-    response = Resolver(lambda: platform(1)).udp(packet, ASKER)
-    if response is not None:
-        assert response[:2] == packet[:2]
-        assert response[2] & 0x80
-        dns.message.from_wire(response)
+    resolver = Resolver(lambda: SIXTY)
+    for ask, limit in ((resolver.udp, 1232), (resolver.tcp, 65535)):
+        response = ask(packet, ASKER)
+        if response is not None:
+            assert len(response) <= limit
+            assert response[:2] == packet[:2]
+            assert response[2] & 0x80
+            dns.message.from_wire(response)
 
 
 async def test_failing_answer_is_servfail_and_the_next_is_fine(

@@ -84,6 +84,7 @@ def _send(source: str | None, target: str, text: bytes) -> None:
         sock.sendto(text, (target, PORT))
 
 
+@pytest.mark.fact("networks.address-112-foreign")
 async def test_only_own_sources_arrive(machines: tuple[int, int]) -> None:
     one, two = machines
     target = _address(two)

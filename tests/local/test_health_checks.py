@@ -71,6 +71,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.fact("runtime.checks-http-2xx")
 @pytest.mark.parametrize(("said", "passes"), ANSWERS.values(), ids=ANSWERS)
 async def test_http_check_wants_2xx(server: Server, said: bytes | None, passes: bool) -> None:
     server.answer = said
@@ -78,6 +79,7 @@ async def test_http_check_wants_2xx(server: Server, said: bytes | None, passes: 
     assert (passing, bool(output)) == (passes, True)
 
 
+@pytest.mark.fact("runtime.checks-http-2xx")
 async def test_what_an_http_check_sends(server: Server) -> None:
     check = replace(QUICK, method="HEAD", path="/up?x", headers=(("X-Forwarded-Proto", "https"),))
     await probe(server.port, check)

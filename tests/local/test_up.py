@@ -96,6 +96,20 @@ async def test_table_page_second_terminal_and_ctrl_c(up: Up) -> None:
             await trio.sleep(0.01)
 
 
+async def test_a_second_terminal_breaks_and_mends_it(up: Up) -> None:
+    ask = ["run", "--", "curl", "-s", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}"]
+    page = "http://sixpn-worker.internal:8080/healthz"
+    said = []
+    for words in (["cut", "region", "iad"], ["delay", "on"], ["heal"], ["delay", "off"]):
+        said += [(await flyroutes(*words)).stdout, (await flyroutes(*ask, page)).stdout]
+    assert said == [
+        *("cut off: region iad; delay between regions: off\n", "000"),
+        *("cut off: region iad; delay between regions: on\n", "000"),
+        *("cut off: nothing; delay between regions: on\n", "200"),
+        *("cut off: nothing; delay between regions: off\n", "200"),
+    ]
+
+
 async def test_a_taken_port_is_named(up: Up) -> None:
     port = re.search(r"127\.0\.0\.1:(\d+)/", up.printed)
     assert port is not None

@@ -56,3 +56,11 @@ async def awake(fly: Fly, app: str) -> list[MachineInfo]:
         await fly.wait(app, machines[0].id, "started")
         machines = await fly.machines(app)
     return [machine for machine in machines if machine.state == "started"]
+
+
+async def peer_addresses(place: Place) -> dict[str, str]:
+    """The WireGuard peers that the resolver of this place lists, each with its address."""
+    listed = await place.run(["dig", "+short", "txt", "_peer.internal"])
+    names = "".join(listed.stdout.split('"')[1::2]).split(",")
+    answers = {name: await place.run(["dig", "+short", "aaaa", f"{name}._peer.internal"]) for name in names}
+    return {name: answer.stdout.strip() for name, answer in answers.items() if answer.stdout}

@@ -21,6 +21,6 @@ def standing_of(item: pytest.Item) -> str:
         return "! carries no standing: @pytest.mark.standing('documented', source='docs networking/...')"
     if len(marker.args) != 1 or marker.args[0] not in STANDINGS:
         return f"! standing is {marker.args!r}, expected one of {', '.join(STANDINGS)}"
-    if not str(marker.kwargs.get("source", "")).startswith(("docs ", "flyctl ", "seed", "design")):
+    if not str(marker.kwargs.get("source", "")).startswith(("docs ", "flyctl ", "seed", "design", "RFC ")):
         return f"! source is {marker.kwargs.get('source')!r}, expected one like 'docs networking/flycast'"
     return str(marker.args[0])

@@ -10,14 +10,17 @@ from flyroutes.local.kernel.netlink import F_CREATE, F_EXCL, F_REPLACE, Message,
 
 _NEWLINK, _DELLINK, _SETLINK = 16, 17, 19
 _NEWADDR, _NEWROUTE, _DELROUTE, _NEWNEIGH = 20, 24, 25, 28
+_NEWRULE, _DELRULE = 32, 33
 _IFF_UP = 1
 _AF_INET, _AF_INET6 = 2, 10
-_TABLE_MAIN, _TABLE_LOCAL = 254, 255
+_TABLE_MARKED, _TABLE_MAIN, _TABLE_LOCAL = 100, 254, 255
+_RULE_MARKED, _RULE_LOCAL = 1, 2
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
 _IFA_F_NODAD = 0x02
 _NUD_PERMANENT = 0x80
 _VETH_INFO_PEER = 1
+_FR_ACT_TO_TBL = 1
 _ADDR_GEN_NONE = 1
 
 
@@ -100,13 +103,36 @@ def route(destination: str, index: int, via: str | None = None) -> Message:
     return Message(f"add route {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
 
 
-def local_route(host: str, *, remove: bool = False) -> Message:
-    """Make this namespace answer for `host`, one address; lighter than an address on a link."""
-    destination = f"{host}/{128 if ':' in host else 32}"
+def local_route(destination: str, *, remove: bool = False) -> Message:
+    """Make this namespace answer for an address or all of a prefix; lighter than addresses on a link."""
     packet = _route(destination, _TABLE_LOCAL, _SCOPE_HOST, _RTN_LOCAL, attribute(4, struct.pack("=i", 1)))
     if remove:
-        return Message(f"remove {host}", _DELROUTE, 0, packet, tolerate=[errno.ESRCH])
-    return Message(f"answer for {host}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
+        return Message(f"remove {destination}", _DELROUTE, 0, packet, tolerate=[errno.ESRCH])
+    return Message(f"answer for {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
+
+
+def route_marked(index: int, mark: int) -> list[Message]:
+    """Send what carries `mark` over the link, even what is for this namespace itself."""
+    device = attribute(4, struct.pack("=i", index))
+    messages = []
+    for family, everything in ((_AF_INET, "0.0.0.0/0"), (_AF_INET6, "::/0")):
+        packet = _route(everything, _TABLE_MARKED, _SCOPE_UNIVERSE, _RTN_UNICAST, device)
+        messages += [
+            Message("route marked packets", _NEWROUTE, F_CREATE | F_REPLACE, packet),
+            # The kernel asks the table of local addresses first, at 0; it must come after the mark.
+            _rule("look for local addresses later", _NEWRULE, family, _TABLE_LOCAL, _RULE_LOCAL),
+            _rule("look at marks first", _NEWRULE, family, _TABLE_MARKED, _RULE_MARKED, mark),
+            _rule("look for local addresses first no more", _DELRULE, family, _TABLE_LOCAL, 0),
+        ]
+    return messages
+
+
+def _rule(what: str, kind: int, family: int, table: int, priority: int, mark: int = 0) -> Message:
+    header = struct.pack("=BBBBBBBBI", family, 0, 0, 0, table, 0, 0, _FR_ACT_TO_TBL, 0)
+    body = attribute(6, struct.pack("=I", priority))
+    if mark:
+        body += attribute(10, struct.pack("=I", mark))
+    return Message(what, kind, F_CREATE | F_EXCL if kind == _NEWRULE else 0, header, body)
 
 
 def neighbour(index: int, host: str, mac: str) -> Message:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 MTU = 1420
 """docs networking/private-networking: the WireGuard tunnel's MTU."""
-_GATEWAY6 = "fe80::1"
+_GATEWAY6, _FAR6 = "fe80::1", "fe80::2"
+"""Next hops. Nobody has the second one: it stands for the far end's hardware address."""
 _FABRIC_MAC, _FAR_MAC = "02:00:00:00:00:01", "02:00:00:00:00:02"
 _ETH0 = 2
 """A new namespace has `lo` as number 1, so its first link is number 2."""
@@ -105,6 +106,14 @@ class Fabric:
         """Undo `take_down`."""
         self._netlink.request(*_fabric_end(link))
 
+    def divert_marked(self, name: str, index: int, mark: int) -> None:
+        """Send packets with `mark` into the link, and take them back from it whatever their source."""
+        _set_sysctls({f"ipv4/conf/{name}/rp_filter": "0", f"ipv4/conf/{name}/accept_local": "1"})
+        # What the kernel has found a socket for before it looks for a route, it never forwards.
+        _set_sysctls({"ipv4/tcp_early_demux": "0"})
+        self._netlink.request(links.no_link_local(index))
+        self._netlink.request(links.up(index), *links.route_marked(index, mark))
+
     def answer_for(self, hosts: Sequence[str], *, remove: bool = False) -> None:
         """Make the fabric itself the host of these addresses, or stop that."""
         self._netlink.request(*(links.local_route(host, remove=remove) for host in hosts))
@@ -117,12 +126,13 @@ def _fabric_end(link: Link) -> list[Message]:
         links.up(number),
         links.address(number, f"{_GATEWAY6}/64"),
         links.address(number, link.gateway4),
+        links.neighbour(number, _FAR6, _FAR_MAC),
     ]
     for interface in link.addresses:
-        host = _host(interface)
-        if ":" in host:
-            messages.append(links.route(interface, number))
-        messages.append(links.neighbour(number, host, _FAR_MAC))
+        if ":" in interface:
+            messages.append(links.route(interface, number, via=_FAR6))
+        else:
+            messages.append(links.neighbour(number, _host(interface), _FAR_MAC))
     return messages
 
 
@@ -130,6 +140,8 @@ def _far_end(link: Link) -> list[Message]:
     gateway4 = _host(link.gateway4)
     return [
         *(links.address(_ETH0, interface) for interface in link.addresses),
+        # A Machine owns its whole /112. Its app may not add addresses: IPV6_FREEBIND does for any of these.
+        *(links.local_route(interface) for interface in link.addresses if ":" in interface),
         links.neighbour(_ETH0, _GATEWAY6, _FABRIC_MAC),
         links.neighbour(_ETH0, gateway4, _FABRIC_MAC),
         links.route("0.0.0.0/0", _ETH0, via=gateway4),

@@ -67,6 +67,7 @@ async def test_upload(world: World, tmp_path: Path, version: str, framing: str) 
     assert f'"sha256": "{DIGEST}"'.encode() in got
 
 
+@pytest.mark.fact("proxy.large-bodies")
 async def test_memory_stays_bounded_both_ways(world: World) -> None:
     async def echo(stream: trio.SocketStream) -> None:
         http = h11.Connection(h11.SERVER)
@@ -121,6 +122,7 @@ async def _texts(client: Any, stream: trio.abc.Stream, count: int) -> list[str]:
     return texts
 
 
+@pytest.mark.fact("proxy.websocket")
 @pytest.mark.parametrize("secure", [False, True])
 async def test_websocket(world: World, secure: bool) -> None:
     machine = await world.publish(

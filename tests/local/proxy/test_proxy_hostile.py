@@ -63,6 +63,7 @@ async def test_headers_up_to_the_limit_pass(world: World) -> None:
 SLOW = {"nothing": b"", "half a line": b"GET / HT", "half of the headers": b"GET / HTTP/1.1\r\nhost: a\r\n"}
 
 
+@pytest.mark.fact("proxy.headers-timeout")
 @pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW)
 async def test_slow_headers_end_the_connection(
     world: World, monkeypatch: pytest.MonkeyPatch, sent: bytes

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
+@pytest.mark.fact("proxy.http1")
 async def test_request_headers(world: World) -> None:
     await world.publish(whoami)
     seen = dict((await world.get("x-mine: 1", target="/a?b=c")).json()["headers"])
@@ -47,6 +48,7 @@ async def test_response_headers(world: World) -> None:
     assert "keep-alive" not in got.headers
 
 
+@pytest.mark.fact("proxy.forged-headers", "proxy.header-forwarded-port")
 async def test_forged_headers_are_overwritten(world: World) -> None:
     await world.publish(whoami)
     forged = (
@@ -68,6 +70,7 @@ async def test_forged_headers_are_overwritten(world: World) -> None:
     assert values["x-forwarded-port"] == "1234"  # This one a client may set (docs networking/services).
 
 
+@pytest.mark.fact("proxy.hop-by-hop")
 async def test_hop_by_hop_headers_stay_on_their_hop(world: World) -> None:
     await world.publish(whoami)
     got = await world.get("connection: x-secret, host", "x-secret: 1", "te: trailers", "upgrade: h2c")
@@ -159,6 +162,7 @@ async def test_absolute_target_becomes_a_path(world: World) -> None:
     assert (got["target"], dict(got["headers"])["host"]) == ("/p?q=1", "web.fly.dev")
 
 
+@pytest.mark.fact("proxy.expect")
 async def test_expect_is_answered_by_the_proxy(world: World) -> None:
     await world.publish(whoami)
     head = b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n"
@@ -204,6 +208,7 @@ async def test_client_that_leaves_takes_its_request_along(world: World) -> None:
     await world.until(lambda: not world.proxy.load(machine.id))
 
 
+@pytest.mark.fact("proxy.sse")
 @pytest.mark.parametrize("accepts", ["identity", "gzip, br, zstd"])
 async def test_events_arrive_as_they_are_sent(world: World, accepts: str) -> None:
     go_on = trio.Event()
@@ -225,6 +230,7 @@ async def test_events_arrive_as_they_are_sent(world: World, accepts: str) -> Non
         assert answer(first + await read_all(stream)).body == b"data: 1\n\ndata: 2\n\n"
 
 
+@pytest.mark.fact("proxy.connections-one-each")
 @pytest.mark.parametrize("concurrency", ["requests", "connections"])
 async def test_connections_to_the_app(world: World, concurrency: str) -> None:
     """`requests` reuses a connection, `connections` opens one per request (docs reference/load-balancing)."""
@@ -260,6 +266,7 @@ async def test_client_that_leaves_after_its_upload_is_noticed(world: World) -> N
     await left.wait()
 
 
+@pytest.mark.fact("proxy.connections-one-each")
 async def test_idle_connection_to_the_app_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(appside, "IDLE_SECONDS", 0.05)
     ended: list[int] = []

@@ -32,6 +32,7 @@ def client(world: World) -> httpx.AsyncClient:
 NAMED = {"sni_hostname": "web.fly.dev"}
 
 
+@pytest.mark.fact("proxy.http2", "proxy.http1")
 async def test_get_over_http2(world: World) -> None:
     await world.publish(whoami, **HTTPS)
     async with client(world) as http:

@@ -52,6 +52,7 @@ async def test_both_families(world: World) -> None:
     assert (await world.get(address=ADDRESS)).status == 200
 
 
+@pytest.mark.fact("proxy.ports-range")
 async def test_every_port_of_a_range(world: World) -> None:
     machine = await world.publish(whoami)
     service = machine.config.services[0]
@@ -95,6 +96,7 @@ async def share(world: World) -> None:
     world.proxy.update(world.platform)
 
 
+@pytest.mark.fact("proxy.shared-v4-host")
 async def test_host_names_the_app_of_a_shared_address(world: World) -> None:
     await share(world)
     got = await world.get("host: two.fly.dev", address=SHARED, port=80)
@@ -115,6 +117,7 @@ async def test_one_connection_to_a_shared_address_serves_both_apps(world: World)
             assert answer(await stream.receive_some(65536)).status == status
 
 
+@pytest.mark.fact("proxy.shared-v4-sni")
 async def test_sni_names_the_app_of_a_shared_address(world: World) -> None:
     await share(world)
     for name in ("web.fly.dev", "two.fly.dev"):
@@ -126,6 +129,7 @@ async def test_sni_names_the_app_of_a_shared_address(world: World) -> None:
         await world.connect_tls("nobody.fly.dev", address=SHARED, port=443)
 
 
+@pytest.mark.fact("proxy.force-https")
 async def test_force_https(world: World) -> None:
     await world.publish(whoami, force_https=True)
     got = await world.get(target="/x?y")
@@ -134,6 +138,7 @@ async def test_force_https(world: World) -> None:
     assert (await world.get()).status == 200
 
 
+@pytest.mark.fact("proxy.force-https")
 async def test_force_https_does_not_touch_https(world: World) -> None:
     await world.publish(whoami, handlers=("tls", "http"), force_https=True)
     stream = await world.connect_tls()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fly_proxy import World
 
 
+@pytest.mark.fact("proxy.status-502")
 async def test_dead_app_is_502(world: World) -> None:
     world.put(world.machine(free_port("127.0.0.1")))
     got = await world.get()
@@ -39,6 +40,7 @@ def launched(at: float) -> tuple[Event, ...]:
     return (Event("launched", "started", "flyd", at),)
 
 
+@pytest.mark.fact("proxy.boot-retries")
 async def test_connects_are_retried_while_the_machine_boots(world: World) -> None:
     port = free_port("127.0.0.1")
     world.put(world.machine(port, events=launched(time.time())))
@@ -62,6 +64,7 @@ async def test_boot_has_an_end(world: World, monkeypatch: pytest.MonkeyPatch) ->
     assert (await world.get()).status == 502
 
 
+@pytest.mark.fact("proxy.autostart")
 async def test_stopped_machine_is_started_once_for_all(world: World) -> None:
     machine = world.machine(await world.serve(whoami), state="stopped")
     world.put(machine)
@@ -155,6 +158,7 @@ UNWELL: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.fact("proxy.status-503", "proxy.cordon", "runtime.checks-routing")
 @pytest.mark.parametrize("changes", UNWELL.values(), ids=UNWELL)
 async def test_nobody_healthy_is_503(world: World, changes: dict[str, Any]) -> None:
     changes = dict(changes)
@@ -165,6 +169,7 @@ async def test_nobody_healthy_is_503(world: World, changes: dict[str, Any]) -> N
     assert (world.codes(), world.started) == (["PR03"], [])
 
 
+@pytest.mark.fact("proxy.hard-limit-queue")
 async def test_request_waits_for_a_machine_below_its_hard_limit(world: World) -> None:
     hold = _Hold()
     limit = Concurrency("requests", soft_limit=1, hard_limit=1)
@@ -180,6 +185,7 @@ async def test_request_waits_for_a_machine_below_its_hard_limit(world: World) ->
     assert world.proxy.load(machine.id) == 0
 
 
+@pytest.mark.fact("proxy.hard-limit-queue")
 async def test_request_that_waited_in_vain_is_503(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(balancer, "QUEUE_TIMEOUT", 0.05)
     hold = _Hold()
@@ -251,6 +257,7 @@ DYING = {
 }
 
 
+@pytest.mark.fact("proxy.status-502")
 @pytest.mark.parametrize(("said", "code"), DYING.values(), ids=DYING)
 async def test_app_that_gives_no_answer_is_502(world: World, said: bytes, code: str) -> None:
     await world.publish(canned(said))

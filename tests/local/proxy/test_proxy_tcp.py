@@ -20,6 +20,7 @@ async def sum_up(stream: trio.SocketStream) -> None:
     await stream.send_all(b"%d bytes" % len(await read_all(stream)))
 
 
+@pytest.mark.fact("proxy.raw-tcp")
 async def test_half_close_goes_through(world: World) -> None:
     await world.publish(sum_up, handlers=())
     stream = await world.connect()
@@ -29,6 +30,7 @@ async def test_half_close_goes_through(world: World) -> None:
         assert await read_all(stream) == b"1000 bytes"
 
 
+@pytest.mark.fact("proxy.raw-tcp")
 async def test_half_close_of_the_app_goes_through(world: World) -> None:
     received = trio.Event()
 
@@ -60,6 +62,7 @@ async def echo(stream: trio.SocketStream) -> None:
         await stream.send_all(data)
 
 
+@pytest.mark.fact("proxy.proxy-proto-v1")
 @pytest.mark.parametrize("address", [ADDRESS, "::1"])
 async def test_proxy_protocol_v1(world: World, address: str) -> None:
     world.address, world.port = address, free_port(address)
@@ -74,6 +77,7 @@ async def test_proxy_protocol_v1(world: World, address: str) -> None:
         assert await read_all(stream) == line.encode() + b"hello"
 
 
+@pytest.mark.fact("proxy.proxy-proto-v2")
 @pytest.mark.parametrize("address", [ADDRESS, "::1"])
 async def test_proxy_protocol_v2(world: World, address: str) -> None:
     world.address, world.port = address, free_port(address)

@@ -45,6 +45,7 @@ NAMES = {
 }
 
 
+@pytest.mark.fact("proxy.tls-names")
 @pytest.mark.parametrize(("name", "code"), NAMES.values(), ids=NAMES)
 async def test_name_without_certificate(world: World, name: str | None, code: str) -> None:
     await world.publish(whoami, handlers=("tls", "http"))
@@ -56,6 +57,7 @@ async def test_name_without_certificate(world: World, name: str | None, code: st
     assert world.codes() == [code]
 
 
+@pytest.mark.fact("binds.flycast-https")
 @pytest.mark.parametrize("name", ["web.flycast", None])
 async def test_flycast_has_no_certificate(world: World, name: str | None) -> None:
     """HTTPS over Flycast fails in the handshake, even to a service that has the handler."""
@@ -76,6 +78,7 @@ ALPN = {
 }
 
 
+@pytest.mark.fact("proxy.alpn")
 @pytest.mark.parametrize(("offered", "wanted", "agreed"), ALPN.values(), ids=ALPN)
 async def test_alpn(
     world: World, offered: tuple[str, ...], wanted: tuple[str, ...], agreed: str | None
@@ -94,6 +97,7 @@ VERSIONS = {
 }
 
 
+@pytest.mark.fact("proxy.tls-suites")
 @pytest.mark.parametrize(("version", "suites", "agreed"), VERSIONS.values(), ids=VERSIONS)
 async def test_versions_and_suites(
     world: World, version: ssl.TLSVersion, suites: str, agreed: str | None
@@ -198,6 +202,7 @@ async def shout(stream: trio.SocketStream) -> None:
     await stream.send_all((await stream.receive_some(100)).upper())
 
 
+@pytest.mark.fact("proxy.tls-any-protocol")
 async def test_tls_alone_passes_any_protocol(world: World) -> None:
     await world.publish(shout, handlers=("tls",))
     stream = await world.connect_tls()
