@@ -7,9 +7,9 @@ import secrets
 from pathlib import Path
 
 import trio
-from places import eventually
 
 from flyroutes.client import Fly
+from flyroutes.validation.places import eventually
 
 FORKING = """
 import os, time
