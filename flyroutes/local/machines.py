@@ -195,6 +195,7 @@ def _become_machine(machine: Machine, output: int, uid: int) -> None:
 def _take_port_22(address: str) -> socket.socket:
     taken = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     taken.bind((address, 22))
+    taken.set_inheritable(True)  # process 1 becomes another program
     return taken
 
 
