@@ -85,6 +85,7 @@ async def test_steady_traffic_keeps_it_running(world: World) -> None:
     await world.until(lambda: ends.orders)
 
 
+@pytest.mark.fact("proxy.autostop-suspend")
 async def test_suspend_where_it_is_possible(world: World) -> None:
     await publish(world, "suspend")
     ends = Ends(world)
@@ -93,6 +94,7 @@ async def test_suspend_where_it_is_possible(world: World) -> None:
     assert ends.orders == [("suspend", "m1")]
 
 
+@pytest.mark.fact("proxy.autostop-suspend")
 @pytest.mark.parametrize(("refuses", "codes"), [("suspend", []), ("suspend, stop", ["PM07"])])
 async def test_suspend_that_is_refused_becomes_a_stop(world: World, refuses: str, codes: list[str]) -> None:
     await publish(world, "suspend")
