@@ -64,12 +64,18 @@ class Fly:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], *, polite: bool = True) -> Self:
-        """From FLY_API_TOKEN and FLY_FLAPS_BASE_URL; ConfigError without a token."""
+        """From FLY_API_TOKEN and FLY_FLAPS_BASE_URL; ConfigError without a token, or with half of one."""
         token = env.get("FLY_API_TOKEN", "").strip()
         if not token:
             raise ConfigError(
                 "FLY_API_TOKEN: expected a token of the Machines API, got nothing; set it to the output of "
                 "`fly tokens create org`, or run inside the local network, which sets it"
+            )
+        if not (token.isascii() and token.isprintable()):
+            # Refused here: an HTTP library that refuses it shows it.
+            raise ConfigError(
+                "FLY_API_TOKEN: expected one line of plain characters, got line breaks or others in between; "
+                "set it to the output of `fly tokens create org` as it is"
             )
         base_url = env.get("FLY_FLAPS_BASE_URL") or BASE_URL
         try:

@@ -71,3 +71,11 @@ async def test_ctrl_c_ends_it_without_a_traceback(nursery: trio.Nursery) -> None
         assert process.stderr is not None
         words = b"".join([part async for part in process.stderr]).decode()
     assert (process.returncode, words) == (130, "flyroutes: ended by SIGINT\n")
+
+
+@pytest.mark.parametrize("token", ["FlyV1 se\ncret", "FlyV1 s\u00e9cret"])
+async def test_a_broken_token_is_refused_and_not_shown(token: str, nursery: trio.Nursery) -> None:
+    url = await OddAPI(healthy()).serve(nursery)
+    done = await flyroutes(*WORDS, env=_environment(url) | {"FLY_API_TOKEN": token})
+    assert (done.returncode, "Traceback" in done.stderr, "cret" in done.stderr) == (2, False, False)
+    assert "FLY_API_TOKEN: expected one line" in done.stderr
