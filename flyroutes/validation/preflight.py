@@ -117,12 +117,12 @@ def _listed_addresses() -> Iterator[tuple[str, str]]:
 
 def _source_address(target: str) -> Iterator[tuple[str, str]]:
     """On any system, the 6PN address that packets to `target` would carry; no packet is sent."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
             sock.connect((target or "fdaa::3", 53))
-        except OSError:
-            return
-        address = sock.getsockname()[0]
+            address = sock.getsockname()[0]
+    except OSError:  # there is no way there, or no IPv6 at all
+        return
     if IPv6Address(address) in _SIX_PN:
         yield address, ""
 
