@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flyroutes.validation.snapshot import AppFound, Snapshot
 
 OBSERVER = "observer"
-"""What stands for the observer where others have their Machine ID."""
+"""What stands for an observer on this host where others have their Machine ID."""
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HERE = Environment("acme", "odd")
 Answers = dict[str, tuple[int, Any]]
-"""Path below /v1 -> (status, JSON); None in its place: the request stays without an answer."""
+"""Path below /v1 -> (status, JSON, or what makes it); None: the request stays without an answer."""
 
 
 def machine(role: str, **more: Any) -> dict[str, Any]:
@@ -69,6 +69,8 @@ class OddAPI:
     async def _answer(self, target: str) -> bytes:
         path = target.partition("?")[0].removeprefix("/v1")
         status, content = self.answers.get(path, (404, {"error": "not found"}))
+        if callable(content):
+            content = content()
         if content is None:
             self.stuck.set()
             await trio.sleep_forever()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
 import subprocess
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import trio
@@ -14,8 +16,11 @@ from command import COMMAND, flyroutes
 from flyroutes.client import Fly
 from flyroutes.errors import PlatformError
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC
+from flyroutes.validation import run
+from flyroutes.validation.model import Kind
 from flyroutes.validation.places import Place
-from odd_api import EXEC, HERE, OddAPI, healthy
+from flyroutes.validation.probe import VARIABLES
+from odd_api import EXEC, HERE, OddAPI, healthy, machine
 
 WORDS = ["validate", "--org", HERE.organization, "--prefix", HERE.prefix, "--from-inside"]
 APP = f"/apps/{HERE.app(PUBLIC)}"
@@ -71,6 +76,27 @@ async def test_ctrl_c_ends_it_without_a_traceback(nursery: trio.Nursery) -> None
         assert process.stderr is not None
         words = b"".join([part async for part in process.stderr]).decode()
     assert (process.returncode, words) == (130, "flyroutes: ended by SIGINT\n")
+
+
+async def test_machines_that_come_and_go_leave_no_check_out(nursery: trio.Nursery) -> None:
+    states = itertools.cycle(("started", "stopped"))
+    look = {
+        "sockets": [],
+        "hosts": {},
+        "nameservers": [],
+        "addresses": [],
+        "env": dict.fromkeys(VARIABLES, ""),
+    }
+    seen = [{"outcome": "ok", "detail": look, "address": "", "seconds": 0.1}]
+    odd = {
+        f"{APP}/machines": (200, lambda: [machine(PUBLIC, state=next(states))]),
+        EXEC: (200, {"stdout": json.dumps(seen)}),
+    }
+    said: list[str] = []
+    async with Fly(await OddAPI(healthy() | odd).serve(nursery), "token") as fly:
+        found = await run.find(fly, HERE, from_inside=True, say=said.append, settle=0)
+    assert {one.check.kind for one in found.results.values()} == set(get_args(Kind))
+    assert said.count("Machines were started or stopped meanwhile") == run.ROUNDS
 
 
 @pytest.mark.parametrize("token", ["FlyV1 se\ncret", "FlyV1 s\u00e9cret"])
