@@ -78,7 +78,7 @@ async def _look(environment: Environment, from_inside: bool) -> Report:
             api=fly.base_url,
             started_at=started_at,
             seconds=trio.current_time() - began,
-            notes=tuple(map(str, noted)),
+            notes=tuple(" ".join(str(one).split()) for one in noted),  # each in one line
         )
 
 
