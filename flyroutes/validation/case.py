@@ -11,6 +11,7 @@ from flyroutes.validation.settings import QUESTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flyroutes.client import MachineInfo
     from flyroutes.reference import Environment
     from flyroutes.validation.snapshot import AppFound, Snapshot
 
@@ -43,9 +44,9 @@ class Case:
         return self.snapshot[self.role]
 
     @property
-    def seen(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """(Machine ID, look) of its Machines that could be looked into."""
-        return [(one.id, self.looks[one.id]) for one in self.app.machines if one.id in self.looks]
+    def seen(self) -> list[tuple[MachineInfo, Mapping[str, Any]]]:
+        """Its Machines that could be looked into, each with what was seen there."""
+        return [(one, self.looks[one.id]) for one in self.app.machines if one.id in self.looks]
 
     def wrong(self, setting: str) -> str:
         """What the setting of that name says is wrong; empty when it holds."""

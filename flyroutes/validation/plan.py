@@ -9,6 +9,7 @@ from flyroutes.validation import inside, routes
 from flyroutes.validation.model import Check
 from flyroutes.validation.planned import Planned, outcomes, seen, status, values
 from flyroutes.validation.routes import NO_ADDRESS, NOTHING_BEHIND, REFUSED, SILENCE
+from flyroutes.validation.snapshot import internal_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +134,7 @@ def isolation(snapshot: Snapshot) -> Iterator[Planned]:
 
 def within(app: AppFound, machine: MachineInfo) -> Iterator[Planned]:
     """What must be seen from within a Machine."""
-    ports = app.internal_ports()
+    ports = internal_ports(machine)
 
     def listens(look: inside.Look) -> str:
         return inside.listeners(app.role, look, ports)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.api_values import IPInfo, machine_info
-from flyroutes.reference import ECHO, FLYCAST, PARTS, PUBLIC, Environment
+from flyroutes.reference import ECHO, FLYCAST, PARTS, PUBLIC, WORKER, Environment
 from flyroutes.validation.snapshot import AppFound, Snapshot
 
 if TYPE_CHECKING:
@@ -43,3 +43,28 @@ def app(role: str, *machines: MachineInfo, **more: Any) -> AppFound:
 def snapshot(*changed: AppFound) -> Snapshot:
     """All six apps; those that are given in place of healthy ones."""
     return Snapshot({part.role: app(part.role) for part in PARTS} | {one.role: one for one in changed})
+
+
+def look(role: str, number: int = 1, *sockets: tuple[str, str, int]) -> dict[str, Any]:
+    """What is seen within a Machine whose server listens where it must, or at these sockets."""
+    own = machine(role, number)
+    listening = sockets or SOCKETS.get(role, ())
+    names = {"fly-local-6pn": own.private_ip, "fly-global-services": GLOBAL_SERVICES}
+    return {
+        "sockets": [(kind, names.get(address, address), port) for kind, address, port in listening],
+        "hosts": names,
+        "nameservers": ["fdaa::3"],
+    }
+
+
+GLOBAL_SERVICES = "172.19.0.2"
+SOCKETS: dict[str, tuple[tuple[str, str, int], ...]] = {
+    PUBLIC: (("tcp", "0.0.0.0", 8080),),
+    FLYCAST: (("tcp", "0.0.0.0", 8080),),
+    WORKER: (("tcp", "fly-local-6pn", 8080),),
+    ECHO: (
+        ("udp", "fly-global-services", 5000),
+        ("udp", "fly-local-6pn", 5000),
+        ("tcp", "0.0.0.0", 5000),
+    ),
+}

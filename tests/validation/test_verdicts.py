@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flyroutes.reference import CLIENT, ECHO, FLYCAST, WORKER
-from flyroutes.validation import plan
+from flyroutes.reference import CLIENT, ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
+from flyroutes.validation import plan, settings
+from flyroutes.validation.case import Case
+from flyroutes.validation.causes import FINDERS
 from flyroutes.validation.findings import OBSERVER, Findings
 from flyroutes.validation.ladder import diagnose
 from flyroutes.validation.model import Result
+from flyroutes.validation.places import Answer
 from flyroutes.validation.routes import LAPTOP
-from snapshots import HERE, app, machine, snapshot
+from snapshots import HERE, HTTP, SOCKETS, app, look, machine, snapshot
 
 if TYPE_CHECKING:
+    from flyroutes.client import MachineInfo
+    from flyroutes.validation.model import Cause
     from flyroutes.validation.snapshot import Snapshot
 
 STOPPED = [app(role, machine(role, state="stopped")) for role in (WORKER, ECHO)]
@@ -59,3 +64,85 @@ def test_three_apps_without_an_address_are_not_a_wrong_resolver() -> None:
 def test_a_resolver_is_named_beside_a_stopped_app() -> None:
     found = diagnose(HERE, _found(snapshot(*STOPPED), LAPTOP, LAPTOP, OBSERVER))
     assert found[0].causes[0].code == "resolver"
+
+
+def _causes(seen: Snapshot, role: str, *looks: dict[str, Any]) -> list[Cause]:
+    """Everything found about an app, with what was seen within its Machines, or in healthy ones."""
+    machines = seen[role].machines
+    given = looks or tuple(look(role, number) for number, _ in enumerate(machines, 1))
+    case = Case(HERE, seen, {one.id: view for one, view in zip(machines, given, strict=True)}, role)
+    return [cause for _, finder in FINDERS[role] if (cause := finder(case))]
+
+
+@pytest.mark.parametrize("role", ROUTES)
+def test_nothing_is_found_where_nothing_is_wrong(role: str) -> None:
+    assert _causes(snapshot(), role) == []
+    twice = snapshot(app(role, machine(role, 1), machine(role, 2)))
+    assert _causes(twice, role) == []
+    assert {one.verdict for one in settings.results(twice, with_askers=True)} == {"pass"}
+
+
+BOUND = {
+    # app, sockets of its second Machine: cause, words of its sentence
+    "worker on another port": (WORKER, [("tcp", "fly-local-6pn", 9090)], "other-port", "but on 9090"),
+    "echo on another port": (
+        ECHO,
+        [("udp", "fly-global-services", 6000), ("tcp", "0.0.0.0", 5000)],
+        "other-port",
+        "nobody listens on udp 5000, but on 6000",
+    ),
+    "echo not on 6PN": (
+        ECHO,
+        [("udp", "fly-global-services", 5000), ("tcp", "0.0.0.0", 5000)],
+        "udp-bind",
+        "it must be fly-local-6pn",
+    ),
+    "echo without TCP where its service says": (
+        ECHO,
+        [*SOCKETS[ECHO][:2], ("tcp", "127.0.0.1", 5000)],
+        "wrong-bind",
+        "tcp 5000 is bound to 127.0.0.1; it must be 0.0.0.0",
+    ),
+    "public on loopback": (PUBLIC, [("tcp", "127.0.0.1", 8080)], "wrong-bind", "must be 0.0.0.0"),
+}
+
+
+@pytest.mark.parametrize("sentence", BOUND)
+def test_one_machine_of_two_listens_wrongly(sentence: str) -> None:
+    role, sockets, code, words = BOUND[sentence]
+    seen = snapshot(app(role, machine(role, 1), machine(role, 2)))
+    (cause,) = _causes(seen, role, look(role, 1), look(role, 2, *sockets))
+    assert cause.code == code
+    assert f"Machine {role}-2" in cause.sentence
+    assert words in cause.sentence
+
+
+CONFIGURED: dict[str, tuple[str, list[dict[str, Any]], str]] = {
+    "without a service": (PUBLIC, [], "missing-service"),
+    "with another internal_port": (
+        FLYCAST,
+        [{"protocol": "tcp", "internal_port": 9999, "ports": [HTTP]}],
+        "port-mismatch",
+    ),
+    "without UDP": (ECHO, [], "missing-service"),
+}
+
+
+@pytest.mark.parametrize("sentence", CONFIGURED)
+def test_one_machine_of_two_is_configured_wrongly(sentence: str) -> None:
+    role, services, code = CONFIGURED[sentence]
+    seen = snapshot(app(role, machine(role, 1), machine(role, 2, services)))
+    cause, *_ = _causes(seen, role)
+    assert (cause.code, f"Machine {role}-2" in cause.sentence) == (code, True), cause
+    failing = {one.check.target for one in settings.results(seen, True) if one.verdict == "fail"}
+    assert failing == ({role} if code == "missing-service" else set())
+    assert [_listens(seen, role, one) for one in seen[role].machines] == [
+        "pass",
+        "fail" if code == "port-mismatch" else "pass",
+    ]
+
+
+def _listens(seen: Snapshot, role: str, machine: MachineInfo) -> str:
+    view = Answer("ok", look(role, int(machine.id[-1])), "", 0.1)
+    planned = plan.within(seen[role], machine)
+    return next(one.judge(view)[0] for one in planned if one.check.id.endswith("/listens"))
