@@ -9,7 +9,6 @@ from flyroutes.validation.case import STEPS, Case
 from flyroutes.validation.causes import FINDERS
 from flyroutes.validation.model import Cause, Diagnosis
 from flyroutes.validation.routes import LAPTOP
-from flyroutes.validation.snapshot import network_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +56,7 @@ def _has_private_name(snapshot: Snapshot, role: str) -> bool:
     """Whether the name by which the app is called inside the network must have an address there."""
     app = snapshot[role]
     if role == FLYCAST:
-        return any(network_prefix(ip.address) == snapshot.prefix48 for ip in app.of_type("private_v6"))
+        return any(snapshot.is_here(ip.address) for ip in app.of_type("private_v6"))
     return bool(app.started)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation.model import Check, Result
-from flyroutes.validation.snapshot import has_port, network_prefix
+from flyroutes.validation.snapshot import has_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,8 +136,7 @@ def _flycast_ip(app: AppFound, snapshot: Snapshot) -> str:
     private = app.of_type("private_v6")
     if not private:
         return "no Flycast address is allocated"
-    here = [ip for ip in private if network_prefix(ip.address) == snapshot.prefix48]
-    if not here and snapshot.prefix48:
+    if snapshot.prefix48 and not any(snapshot.is_here(ip.address) for ip in private):
         return (
             f"its Flycast address {private[0].address} is for another network than {snapshot.prefix48}::/48"
         )

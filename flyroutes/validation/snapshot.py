@@ -86,6 +86,10 @@ class Snapshot:
         addresses = [one.private_ip for role in ROUTES for one in self.apps[role].machines if one.private_ip]
         return network_prefix(addresses[0]) if addresses else ""
 
+    def is_here(self, address: str) -> bool:
+        """Whether a 6PN or Flycast address belongs to the four apps' network."""
+        return network_prefix(address) == self.prefix48
+
 
 def network_prefix(address: str) -> str:
     """The /48 of a 6PN or Flycast address, as `fdaa:0:18` (docs networking/private-networking)."""

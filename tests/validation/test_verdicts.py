@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flyroutes.api_values import IPInfo
 from flyroutes.reference import CLIENT, ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation import plan, settings
 from flyroutes.validation.case import Case
@@ -15,7 +16,7 @@ from flyroutes.validation.ladder import diagnose
 from flyroutes.validation.model import Result
 from flyroutes.validation.places import Answer
 from flyroutes.validation.routes import LAPTOP
-from snapshots import HERE, HTTP, SOCKETS, app, look, machine, snapshot
+from snapshots import HERE, HTTP, IPS, SOCKETS, app, look, machine, snapshot
 
 if TYPE_CHECKING:
     from flyroutes.client import MachineInfo
@@ -146,3 +147,28 @@ def _listens(seen: Snapshot, role: str, machine: MachineInfo) -> str:
     view = Answer("ok", look(role, int(machine.id[-1])), "", 0.1)
     planned = plan.within(seen[role], machine)
     return next(one.judge(view)[0] for one in planned if one.check.id.endswith("/listens"))
+
+
+def _verdict(seen: Snapshot, name: str, *answer: str) -> str:
+    """What an answer of the DNS means."""
+    (planned,) = [one for one in plan.names(HERE, seen) if one.probe["host"] == name]
+    return planned.judge(Answer("ok" if answer else "no address", list(answer), "fdaa::3", 0.1))[0]
+
+
+def test_a_flycast_address_for_others_need_not_be_told_here() -> None:
+    others = IPInfo("fdaa:0:99:0:1::3", "private_v6", "blue")
+    (own,) = IPS[FLYCAST]
+    seen, name = snapshot(app(FLYCAST, ips=(others, own))), f"{HERE.app(FLYCAST)}.flycast"
+    assert _verdict(seen, name, own.address) == "pass"
+    assert _verdict(seen, name, others.address, own.address) == "pass"
+    assert _verdict(seen, name, others.address) == "fail"
+    assert _verdict(snapshot(), name, own.address, others.address) == "fail"
+    assert _verdict(snapshot(app(FLYCAST, ips=(others,))), name) == "pass"
+
+
+def test_the_name_of_an_app_counts_the_machines_that_have_one() -> None:
+    name = f"{HERE.app(WORKER)}.internal"
+    first, second = machine(WORKER), machine(WORKER, 2)
+    hidden = machine(WORKER, 2, config={"dns": {"skip_registration": True}})
+    assert _verdict(snapshot(app(WORKER, first, second)), name, first.private_ip) == "fail"
+    assert _verdict(snapshot(app(WORKER, first, hidden)), name, first.private_ip) == "pass"
