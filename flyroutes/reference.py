@@ -98,6 +98,12 @@ class Environment:
         return tuple((name, value.format_map(names)) for name, value in part.env)
 
     @property
+    def options(self) -> str:
+        """How the command line names it, as in `flyroutes deploy --org acme --prefix acme`."""
+        network = f" --network {self.network}" if self.network else ""
+        return f"--org {self.organization} --prefix {self.prefix}{network}"
+
+    @property
     def other_network(self) -> str:
         """The network of `elsewhere`, from which the four must not be reached but publicly."""
         return f"{MARK}{self.prefix}-elsewhere"

@@ -49,7 +49,7 @@ async def find(
 ) -> Findings:
     """Look and probe until all is as it should be or time is up. PlatformError when the API fails."""
     snapshot = await look(fly, environment)
-    observer, place = _observer(fly, snapshot, from_inside)
+    observer, place = _observer(fly, environment, snapshot, from_inside)
     here = place.machine_id or OBSERVER
     found = Findings(snapshot, observer)
     say(f"asking from {observer}")
@@ -86,14 +86,16 @@ async def _round(
     await _from_everywhere(fly, environment, found, place, settle)
 
 
-def _observer(fly: Fly, snapshot: Snapshot, from_inside: bool) -> tuple[str, Place]:
+def _observer(fly: Fly, environment: Environment, snapshot: Snapshot, from_inside: bool) -> tuple[str, Place]:
     if not from_inside:
         return LAPTOP, Place(fly)
     client = snapshot[CLIENT]
     if not client.started:
         why = "is not there" if not client.found else "has no started Machine"
         raise PlatformError(
-            f"--from-inside: the app {client.name} {why}; bring it up with `flyroutes deploy`", 412
+            f"--from-inside: the app {client.name} {why}; "
+            f"bring it up with `flyroutes deploy {environment.options}`",
+            412,
         )
     return CLIENT, Place(fly, client.name, client.started[0].id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -172,3 +173,25 @@ def test_the_name_of_an_app_counts_the_machines_that_have_one() -> None:
     hidden = machine(WORKER, 2, config={"dns": {"skip_registration": True}})
     assert _verdict(snapshot(app(WORKER, first, second)), name, first.private_ip) == "fail"
     assert _verdict(snapshot(app(WORKER, first, hidden)), name, first.private_ip) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("regions", "network", "expected"),
+    [
+        (["iad"], "", "flyroutes deploy --org acme --prefix p"),
+        (["syd"], "", "flyroutes deploy --org acme --prefix p --region syd"),
+        (
+            ["syd", "ams"],
+            "blue",
+            "flyroutes deploy --org acme --prefix p --network blue --region ams --region syd",
+        ),
+    ],
+)
+def test_what_mends_makes_no_machine_elsewhere(regions: list[str], network: str, expected: str) -> None:
+    machines = [machine(PUBLIC, number, region=region) for number, region in enumerate(regions, 1)]
+    others = [app(role, machine(role, region=regions[0])) for role in ROUTES if role != PUBLIC]
+    seen = snapshot(app(PUBLIC, *machines), *others)
+    case = Case(replace(HERE, network=network), seen, {}, PUBLIC)
+    assert case.deploy() == expected
+    ids = " ".join(one.id for one in machines)
+    assert f"fly machine destroy --force {ids} -a {HERE.app(PUBLIC)}; then: {expected}" in case.correct()
