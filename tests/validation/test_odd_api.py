@@ -63,6 +63,17 @@ async def test_a_place_that_says_anything_else_cannot_be_asked(stdout: str, nurs
             await Place(fly, HERE.app(CLIENT), f"{CLIENT}-1").probe([{"how": "look"}])
 
 
+async def test_a_place_can_be_asked_more_than_one_command_line_holds(nursery: trio.Nursery) -> None:
+    """Linux takes 128 KiB in one argument."""
+    url = await OddAPI({}).serve(nursery)
+    port, path = int(url.rpartition(":")[2]), "/" + "x" * 1000
+    ask = {"how": "http", "host": "127.0.0.1", "path": path}
+    probes = [{**ask, "port": port if number % 2 else 9} for number in range(150)]
+    async with Fly(url, "token") as fly:
+        answers = await Place(fly).probe(probes)
+    assert [answer.outcome for answer in answers] == ["refused", "not ok"] * 75
+
+
 async def test_ctrl_c_ends_it_without_a_traceback(nursery: trio.Nursery) -> None:
     api = OddAPI(healthy() | {f"/apps/{HERE.app(FLYCAST)}": (200, None)})
     url = await api.serve(nursery)
