@@ -92,6 +92,20 @@ def other_port(case: Case) -> Cause | None:
     return None
 
 
+def six_only(case: Case) -> Cause | None:
+    """`[::]` takes IPv4 too, unless the library says otherwise (docs networking/app-services)."""
+    for machine, look in case.seen:
+        for kind, port in _bound_ports(case, machine):
+            if kind == "tcp" and set(inside.listening(look, kind, port)) == {"::"}:
+                sentence = (
+                    f"in Machine {machine.id} tcp {port} is bound to :: alone, which takes no IPv4 where the "
+                    "socket is IPV6_V6ONLY, as those of Python's asyncio are"
+                )
+                fix = f"bind 0.0.0.0:{port} in the server, then: {case.deploy()}"
+                return Cause("v6-only", sentence, fix, False)
+    return None
+
+
 def _bound_ports(case: Case, machine: MachineInfo) -> list[tuple[str, int]]:
     """The sockets that the app's routes end at."""
     if case.role == ECHO:
@@ -228,13 +242,13 @@ FINDERS: dict[str, tuple[tuple[str, Finder], ...]] = {
     PUBLIC: (
         ("B4", machine_resolver), ("A2", no_app), ("A2", no_machine), ("A2", all_stopped),
         ("A2", missing_service), ("A2", port_mismatch), ("A1", wrong_bind), ("A1", not_listening),
-        ("A2", no_public_ip), ("A2", cordoned), ("A2", failing_check),
+        ("A2", no_public_ip), ("A2", cordoned), ("A2", failing_check), ("A1", six_only),
     ),
     FLYCAST: (
         ("B4", machine_resolver), ("A3", no_app), ("A3", no_machine), ("A3", all_stopped),
         ("A3", missing_service), ("A3", port_mismatch), ("A1", wrong_bind), ("A1", not_listening),
         ("A3", flycast_ip), ("A3", force_https), ("A3", tls_only), ("A3", public_ip),
-        ("A3", cordoned), ("A3", failing_check),
+        ("A3", cordoned), ("A3", failing_check), ("A1", six_only),
     ),
     WORKER: (
         ("B4", machine_resolver), ("B2", no_app), ("B2", no_machine), ("B2", all_stopped),

@@ -9,7 +9,7 @@ import pytest
 
 from flyroutes.api_values import IPInfo
 from flyroutes.reference import CLIENT, ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.validation import plan, settings
+from flyroutes.validation import inside, plan, settings
 from flyroutes.validation.case import Case
 from flyroutes.validation.causes import FINDERS
 from flyroutes.validation.findings import OBSERVER, Findings
@@ -117,6 +117,20 @@ def test_one_machine_of_two_listens_wrongly(sentence: str) -> None:
     assert cause.code == code
     assert f"Machine {role}-2" in cause.sentence
     assert words in cause.sentence
+
+
+def test_a_server_on_six_alone_is_likely_and_not_proven() -> None:
+    (cause,) = _causes(snapshot(), PUBLIC, look(PUBLIC, 1, ("tcp", "::", 8080)))
+    assert (cause.code, cause.proven) == ("v6-only", False)
+    both = look(PUBLIC, 1, ("tcp", "::", 8080), ("tcp", "0.0.0.0", 8080))
+    assert _causes(snapshot(), PUBLIC, both) == []
+
+
+@pytest.mark.parametrize(("bound", "right"), [("0.0.0.0", False), ("127.0.0.1", False), ("172.19.0.2", True)])
+def test_global_services_need_not_be_in_the_file_of_hosts(bound: str, right: bool) -> None:
+    seen = look(ECHO, 1, ("udp", bound, 5000), *SOCKETS[ECHO][1:])
+    del seen["hosts"]["fly-global-services"]
+    assert (inside.listeners(ECHO, seen, [5000]) == "") is right
 
 
 CONFIGURED: dict[str, tuple[str, list[dict[str, Any]], str]] = {
