@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flyroutes import __version__
@@ -50,6 +50,7 @@ def report(
     notes: tuple[str, ...] = (),
 ) -> Report:
     """The whole, with every failure explained."""
+    environment = _where_it_stands(environment, found.snapshot)
     roles = (*ROUTES, CLIENT, ELSEWHERE) if environment.prefix else ROUTES
     return Report(
         started_at=started_at,
@@ -64,6 +65,12 @@ def report(
         diagnoses=diagnose(environment, found),
         notes=notes,
     )
+
+
+def _where_it_stands(environment: Environment, snapshot: Snapshot) -> Environment:
+    """The environment on the network that the API tells: the user need not have named it."""
+    told = next((snapshot[role].network for role in ROUTES if snapshot[role].network), environment.network)
+    return replace(environment, network="" if told == DEFAULT_NETWORK else told)
 
 
 _KINDS = ("route", "setting", "name", "machine", "inside")

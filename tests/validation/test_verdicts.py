@@ -12,7 +12,7 @@ from flyroutes.reference import CLIENT, ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation import inside, plan, settings
 from flyroutes.validation.case import Case
 from flyroutes.validation.causes import FINDERS
-from flyroutes.validation.findings import OBSERVER, Findings
+from flyroutes.validation.findings import OBSERVER, Findings, report
 from flyroutes.validation.ladder import diagnose
 from flyroutes.validation.model import Result
 from flyroutes.validation.places import Answer
@@ -209,3 +209,16 @@ def test_what_mends_makes_no_machine_elsewhere(regions: list[str], network: str,
     assert case.deploy() == expected
     ids = " ".join(one.id for one in machines)
     assert f"fly machine destroy --force {ids} -a {HERE.app(PUBLIC)}; then: {expected}" in case.correct()
+
+
+@pytest.mark.parametrize(
+    ("told", "network", "option"), [("blue", "blue", " --network blue"), ("default", "default", "")]
+)
+def test_the_network_is_the_one_that_the_api_tells(told: str, network: str, option: str) -> None:
+    seen = snapshot(app(FLYCAST, ips=(), network=told))
+    results = {one.check.id: one for one in settings.results(seen, with_askers=True)}
+    found = Findings(seen, LAPTOP, results)
+    made = report(HERE, found, api="http://api", started_at=0, seconds=0)
+    (diagnosis,) = made.diagnoses
+    assert made.network == network
+    assert diagnosis.causes[0].command == f"fly ips allocate-v6 --private{option} -a {HERE.app(FLYCAST)}"
