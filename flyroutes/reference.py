@@ -127,6 +127,11 @@ def check_prefix(prefix: str) -> str:
     if not _PREFIX.fullmatch(prefix):
         expected = "1 to 32 lower-case letters, digits and dashes, no dash at either end"
         raise ConfigError(f"--prefix: expected {expected}, got {prefix!r}")
+    if f"-{SCRATCH}-" in f"{prefix}-":
+        raise ConfigError(
+            f"--prefix: expected no -{SCRATCH} in it, got {prefix!r}: its apps would pass for those that "
+            "tests make under a shorter prefix, and be removed with them; choose another"
+        )
     return prefix
 
 

@@ -107,6 +107,7 @@ async def test_healthy_network_raises_no_alarm(number: int, fly: Fly, environmen
         (["--from-inside"], "add --org ORG"),
         (["--org", "personal"], "--prefix NAME"),
         (["--org", "acme", "--prefix", "A_B"], "'A_B'"),
+        (["--org", "acme", "--prefix", "a-scratch"], "choose another"),
         (["--org", "acme", "--report", "report.pdf"], ".html"),
     ],
 )
