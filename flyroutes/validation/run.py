@@ -61,8 +61,7 @@ async def find(
         if _states(await look(fly, environment)) == _states(found.snapshot):
             break
         say("Machines were started or stopped meanwhile")
-    for result in settings.results(found.snapshot, with_askers=bool(environment.prefix)):
-        found.results[result.check.id] = result
+    await _settings(fly, environment, found, settle)
     return found
 
 
@@ -84,6 +83,19 @@ async def _round(
     found.snapshot = await look(fly, environment)
     say(f"asking from {sum(len(found.snapshot[part.role].started) for part in PARTS)} Machines")
     await _from_everywhere(fly, environment, found, place, settle)
+
+
+async def _settings(fly: Fly, environment: Environment, found: Findings, settle: float) -> None:
+    """Note what the platform says; a Machine that was just woken has health checks that are yet to pass."""
+    deadline = trio.current_time() + settle
+    while True:
+        results = settings.results(found.snapshot, with_askers=bool(environment.prefix))
+        found.results |= {one.check.id: one for one in results}
+        failing = [one.check.id for one in results if one.verdict == "fail"]
+        if not any(name.endswith("/checks") for name in failing) or trio.current_time() > deadline:
+            return
+        await trio.sleep(RETRY_EVERY)
+        found.snapshot = await look(fly, environment)
 
 
 def _observer(fly: Fly, environment: Environment, snapshot: Snapshot, from_inside: bool) -> tuple[str, Place]:

@@ -38,6 +38,9 @@ CASES: dict[str, tuple[str, tuple[int, Any], str]] = {
     "no python": (EXEC, (200, {"exit_code": 127, "stderr": "not found"}), "python ended with 127"),
 }
 
+LOOK = {"sockets": [], "hosts": {}, "nameservers": [], "addresses": [], "env": dict.fromkeys(VARIABLES, "")}
+SEEN = [{"outcome": "ok", "detail": LOOK, "address": "", "seconds": 0.1}]
+
 
 def _environment(url: str) -> dict[str, str]:
     return {**os.environ, "FLY_FLAPS_BASE_URL": url, "FLY_API_TOKEN": "FlyV1 secret"}
@@ -91,23 +94,29 @@ async def test_ctrl_c_ends_it_without_a_traceback(nursery: trio.Nursery) -> None
 
 async def test_machines_that_come_and_go_leave_no_check_out(nursery: trio.Nursery) -> None:
     states = itertools.cycle(("started", "stopped"))
-    look = {
-        "sockets": [],
-        "hosts": {},
-        "nameservers": [],
-        "addresses": [],
-        "env": dict.fromkeys(VARIABLES, ""),
-    }
-    seen = [{"outcome": "ok", "detail": look, "address": "", "seconds": 0.1}]
     odd = {
         f"{APP}/machines": (200, lambda: [machine(PUBLIC, state=next(states))]),
-        EXEC: (200, {"stdout": json.dumps(seen)}),
+        EXEC: (200, {"stdout": json.dumps(SEEN)}),
     }
     said: list[str] = []
     async with Fly(await OddAPI(healthy() | odd).serve(nursery), "token") as fly:
         found = await run.find(fly, HERE, from_inside=True, say=said.append, settle=0)
     assert {one.check.kind for one in found.results.values()} == set(get_args(Kind))
     assert said.count("Machines were started or stopped meanwhile") == run.ROUNDS
+
+
+@pytest.mark.parametrize(("critical", "verdict"), [(4, "pass"), (99, "fail")])
+async def test_a_check_that_is_yet_to_pass_is_waited_for(
+    critical: int, verdict: str, nursery: trio.Nursery
+) -> None:
+    statuses = itertools.chain(["critical"] * critical, itertools.repeat("passing"))
+    odd = {
+        f"{APP}/machines": (200, lambda: [machine(PUBLIC, checks=[{"name": "c", "status": next(statuses)}])]),
+        EXEC: (200, {"stdout": json.dumps(SEEN)}),
+    }
+    async with Fly(await OddAPI(healthy() | odd).serve(nursery), "token", polite=False) as fly:
+        found = await run.find(fly, HERE, from_inside=True, say=lambda _: None, settle=1)
+    assert found.results[f"setting/{PUBLIC}/checks"].verdict == verdict
 
 
 @pytest.mark.parametrize("token", ["FlyV1 se\ncret", "FlyV1 s\u00e9cret"])
