@@ -161,7 +161,7 @@ class Kernel:
 
 
 def _environment(machine: Machine) -> dict[str, str]:
-    host = {"PATH": PATH, "HOME": "/tmp", "SSL_CERT_FILE": root.CERTIFICATES}
+    host = {"PATH": PATH, "HOME": "/tmp", **root.TRUST}
     return host | environment(machine)
 
 
