@@ -150,6 +150,8 @@ BREACHES = {
     "not masked": (b"\x81\x01x", 1002),
     "continuation of nothing": (b"\x80\x80\0\0\0\0", 1002),
     "ping in fragments": (b"\x09\x80\0\0\0\0", 1002),
+    "close code 1005": (b"\x88\x82\0\0\0\0\x03\xed", 1002),
+    "close of one byte": (b"\x88\x81\0\0\0\0\x03", 1002),
     "text that is no UTF-8": (b"\x81\x82\0\0\0\0\xc3\x28", 1007),
 }
 

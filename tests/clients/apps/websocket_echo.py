@@ -7,15 +7,14 @@ the last connection of /echo ended, how many are open, and how many messages /fl
 
 from __future__ import annotations
 
-import functools
 import http
 import json
 import signal
+import threading
 from typing import TYPE_CHECKING
 
-import trio
 from websockets.exceptions import ConnectionClosed
-from websockets.trio.server import ServerConnection, serve
+from websockets.sync.server import ServerConnection, serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,41 +36,36 @@ def first(socket: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotoc
     return offered[0] if offered else None
 
 
-async def echo(socket: ServerConnection) -> None:
+def echo(socket: ServerConnection) -> None:
     open_now.add(socket)
     try:
         while True:
-            await socket.send(await socket.recv())
+            socket.send(socket.recv())
     except ConnectionClosed:
         counts["ended"] = socket.close_code or 0
     finally:
         open_now.remove(socket)
 
 
-async def flood(socket: ServerConnection) -> None:
+def flood(socket: ServerConnection) -> None:
     for number in range(1_000_000):
-        await socket.send(number.to_bytes(65536, "big"))
+        socket.send(number.to_bytes(65536, "big"))
         counts["flooded"] = number + 1
 
 
-async def handle(socket: ServerConnection) -> None:
+def handle(socket: ServerConnection) -> None:
     assert socket.request
     path, _, code = socket.request.path[1:].partition("/")
     if path == "close":
-        await socket.aclose(int(code), "as asked")
+        socket.close(int(code), "as asked")
     else:
-        await {"echo": echo, "flood": flood}[path](socket)
+        {"echo": echo, "flood": flood}[path](socket)
 
 
-async def main() -> None:
-    with trio.open_signal_receiver(signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            options = {"select_subprotocol": first, "process_request": tell, "ping_interval": None}
-            await nursery.start(functools.partial(serve, handle, 8080, host="0.0.0.0", **options))
-            await anext(signals)
-            for socket in list(open_now):
-                await socket.aclose(1001)
-            nursery.cancel_scope.cancel()
-
-
-trio.run(main)
+options = {"select_subprotocol": first, "process_request": tell, "ping_interval": None}
+server = serve(handle, "0.0.0.0", 8080, **options)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+threading.Thread(target=server.serve_forever, daemon=True).start()
+signal.sigwait([signal.SIGINT])
+for socket in list(open_now):
+    socket.close(1001)
