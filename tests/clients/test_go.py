@@ -1,4 +1,4 @@
-"""Go programs as Debian has them: hey, a client with either of two resolvers; Caddy, a server and proxy."""
+"""Go programs as Debian has them: hey, a client, with both resolvers; Caddy, a server and a proxy."""
 
 from __future__ import annotations
 
