@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from flyroutes.platform.model import IPType
 
@@ -72,6 +72,11 @@ def app_info(data: Mapping[str, Any]) -> AppInfo:
     return AppInfo(data["name"], data.get("network") or "", data.get("status") or "")
 
 
+def app_infos(data: Mapping[str, Any]) -> tuple[AppInfo, ...]:
+    """The apps of an organization; Go writes an empty list as null, here as below."""
+    return tuple(app_info(item) for item in data["apps"] or ())
+
+
 def machine_info(data: Mapping[str, Any]) -> MachineInfo:
     """A Machine out of the API's JSON."""
     return MachineInfo(
@@ -84,6 +89,11 @@ def machine_info(data: Mapping[str, Any]) -> MachineInfo:
         config=data.get("config") or {},
         raw=data,
     )
+
+
+def machine_infos(data: Sequence[Mapping[str, Any]] | None) -> tuple[MachineInfo, ...]:
+    """The Machines of an app."""
+    return tuple(machine_info(item) for item in data or ())
 
 
 def exec_outcome(data: Mapping[str, Any]) -> ExecOutcome:
@@ -100,6 +110,11 @@ def ip_info(data: Mapping[str, Any]) -> IPInfo:
     if ":" in address:
         return IPInfo(address, "v6")
     return IPInfo(address, "shared_v4" if data.get("shared") else "v4")
+
+
+def ip_infos(data: Mapping[str, Any]) -> tuple[IPInfo, ...]:
+    """The addresses of an app."""
+    return tuple(ip_info(item) for item in data["ips"] or ())
 
 
 def lease_info(data: Mapping[str, Any]) -> LeaseInfo:

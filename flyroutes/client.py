@@ -8,7 +8,7 @@ body.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -21,20 +21,24 @@ from flyroutes.api_values import (
     LeaseInfo,
     MachineInfo,
     app_info,
+    app_infos,
     exec_outcome,
     ip_info,
+    ip_infos,
     lease_info,
     machine_info,
+    machine_infos,
 )
 from flyroutes.errors import ConfigError, PlatformError
 from flyroutes.rate_limit import RateLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from flyroutes.platform.model import IPType
 
+T = TypeVar("T")
 __all__ = ["BASE_URL", "AppInfo", "ExecOutcome", "Fly", "IPInfo", "LeaseInfo", "MachineInfo"]
 
 BASE_URL = "https://api.machines.dev"
@@ -44,9 +48,9 @@ BASE_URL = "https://api.machines.dev"
 class Fly:
     """`async with Fly(url, token) as fly:` then one method per API call.
 
-    Every method raises PlatformError: with the platform's status when it refused, 503 when it could not be
-    reached, 504 when it did not answer in time. Not `polite`: as fast as it goes, to measure or to break a
-    network of one's own.
+    Every method raises PlatformError: with the platform's status when it refused, 502 for an answer that
+    makes no sense, 503 when it could not be reached, 504 when it did not answer in time. Not `polite`: as
+    fast as it goes, to measure or to break a network of one's own.
     """
 
     def __init__(self, base_url: str, token: str, *, polite: bool = True) -> None:
@@ -60,12 +64,18 @@ class Fly:
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], *, polite: bool = True) -> Self:
-        """From FLY_API_TOKEN and FLY_FLAPS_BASE_URL; ConfigError without a token."""
+        """From FLY_API_TOKEN and FLY_FLAPS_BASE_URL; ConfigError without a token, or with half of one."""
         token = env.get("FLY_API_TOKEN", "").strip()
         if not token:
             raise ConfigError(
                 "FLY_API_TOKEN: expected a token of the Machines API, got nothing; set it to the output of "
                 "`fly tokens create org`, or run inside the local network, which sets it"
+            )
+        if not (token.isascii() and token.isprintable()):
+            # Refused here: an HTTP library that refuses it shows it.
+            raise ConfigError(
+                "FLY_API_TOKEN: expected one line of plain characters, got line breaks or others in between; "
+                "set it to the output of `fly tokens create org` as it is"
             )
         base_url = env.get("FLY_FLAPS_BASE_URL") or BASE_URL
         try:
@@ -84,14 +94,32 @@ class Fly:
     ) -> None:
         await self._transport.http.__aexit__(kind, error, trace)
 
+    async def _read(
+        self,
+        reader: Callable[[Any], T],
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> T:
+        """What `reader` makes of the answer; PlatformError with 502 when it cannot."""
+        answer = await self._call(method, path, body, **options)
+        try:
+            return reader(answer)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            # Without the answer: it may hold what an app keeps in its environment.
+            reason = f"{type(error).__name__}: {error}"
+            raise PlatformError(
+                f"{method} /v1{path}: expected the documented JSON, got another ({reason})", 502
+            ) from error
+
     async def apps(self, organization: str = "personal") -> tuple[AppInfo, ...]:
         """The organization's apps."""
-        found = await self._call("GET", "/apps", query={"org_slug": organization})
-        return tuple(app_info(item) for item in found["apps"])
+        return await self._read(app_infos, "GET", "/apps", query={"org_slug": organization})
 
     async def app(self, name: str) -> AppInfo:
         """One app; 404 when there is none of that name."""
-        return app_info(await self._call("GET", f"/apps/{quote(name, '')}"))
+        return await self._read(app_info, "GET", f"/apps/{quote(name, '')}")
 
     async def create_app(self, name: str, network: str = "", organization: str = "personal") -> None:
         """Create an app, for life on `network` (empty: the default one)."""
@@ -104,11 +132,11 @@ class Fly:
 
     async def machines(self, app: str) -> tuple[MachineInfo, ...]:
         """The app's Machines."""
-        return tuple(machine_info(item) for item in await self._call("GET", _machines(app)))
+        return await self._read(machine_infos, "GET", _machines(app))
 
     async def machine(self, app: str, machine_id: str) -> MachineInfo:
         """One Machine; 404 when the app has none with that ID."""
-        return machine_info(await self._call("GET", _machines(app, machine_id)))
+        return await self._read(machine_info, "GET", _machines(app, machine_id))
 
     async def create_machine(
         self,
@@ -122,7 +150,7 @@ class Fly:
         """Create a Machine from an API config, and start it unless `skip_launch`."""
         body = {"config": dict(config), "name": name, "region": region, "skip_launch": skip_launch}
         body = {key: value for key, value in body.items() if value}
-        return machine_info(await self._call("POST", _machines(app), body))
+        return await self._read(machine_info, "POST", _machines(app), body)
 
     async def update_machine(
         self,
@@ -135,7 +163,7 @@ class Fly:
     ) -> MachineInfo:
         """Give a Machine another config, whole, and boot it into that unless `skip_launch`."""
         body = {"config": dict(config), **({"skip_launch": True} if skip_launch else {})}
-        return machine_info(await self._call("POST", _machines(app, machine_id), body, nonce=nonce))
+        return await self._read(machine_info, "POST", _machines(app, machine_id), body, nonce=nonce)
 
     async def start(self, app: str, machine_id: str, *, nonce: str = "") -> None:
         """Begin to start a Machine, or to resume a suspended one; `wait` for started."""
@@ -172,7 +200,7 @@ class Fly:
 
     async def metadata(self, app: str, machine_id: str) -> dict[str, str]:
         """A Machine's metadata."""
-        return dict(await self._call("GET", _machines(app, machine_id, "metadata")))
+        return await self._read(dict, "GET", _machines(app, machine_id, "metadata"))
 
     async def set_metadata(self, app: str, machine_id: str, key: str, value: str) -> None:
         """Set one key of a Machine's metadata; the Machine goes on as it is."""
@@ -187,11 +215,11 @@ class Fly:
     ) -> LeaseInfo:
         """Lease a Machine for `ttl` seconds, or with the lease's `nonce` keep it; 409 if others hold it."""
         body = {"ttl": ttl, **({"description": description} if description else {})}
-        return lease_info(await self._call("POST", _machines(app, machine_id, "lease"), body, nonce=nonce))
+        return await self._read(lease_info, "POST", _machines(app, machine_id, "lease"), body, nonce=nonce)
 
     async def lease(self, app: str, machine_id: str) -> LeaseInfo:
         """A Machine's lease; 404 without one."""
-        return lease_info(await self._call("GET", _machines(app, machine_id, "lease")))
+        return await self._read(lease_info, "GET", _machines(app, machine_id, "lease"))
 
     async def release_lease(self, app: str, machine_id: str, nonce: str) -> None:
         """Give a lease back."""
@@ -214,7 +242,7 @@ class Fly:
         """Run `command` in a started Machine for at most `timeout` seconds. A non-zero exit is no error."""
         body = {"command": list(command), "timeout": timeout, **({"stdin": stdin} if stdin else {})}
         path = _machines(app, machine_id, "exec")
-        return exec_outcome(await self._call("POST", path, body, seconds=timeout))
+        return await self._read(exec_outcome, "POST", path, body, seconds=timeout)
 
     async def delete_machine(
         self, app: str, machine_id: str, *, force: bool = False, nonce: str = ""
@@ -225,13 +253,12 @@ class Fly:
 
     async def ips(self, app: str) -> tuple[IPInfo, ...]:
         """The app's addresses."""
-        found = await self._call("GET", _ips(app))
-        return tuple(ip_info(item) for item in found["ips"] or ())
+        return await self._read(ip_infos, "GET", _ips(app))
 
     async def allocate_ip(self, app: str, type: IPType, network: str = "") -> IPInfo:
         """Allocate an address; `network` is where a private_v6 may be used from (empty: the default one)."""
         body = {"type": type, **({"network": network} if network else {})}
-        return ip_info(await self._call("POST", _ips(app), body))
+        return await self._read(ip_info, "POST", _ips(app), body)
 
     async def release_ip(self, app: str, address: str) -> None:
         """Release an address."""

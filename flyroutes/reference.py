@@ -98,6 +98,12 @@ class Environment:
         return tuple((name, value.format_map(names)) for name, value in part.env)
 
     @property
+    def options(self) -> str:
+        """How the command line names it, as in `flyroutes deploy --org acme --prefix acme`."""
+        network = f" --network {self.network}" if self.network else ""
+        return f"--org {self.organization} --prefix {self.prefix}{network}"
+
+    @property
     def other_network(self) -> str:
         """The network of `elsewhere`, from which the four must not be reached but publicly."""
         return f"{MARK}{self.prefix}-elsewhere"
@@ -121,6 +127,11 @@ def check_prefix(prefix: str) -> str:
     if not _PREFIX.fullmatch(prefix):
         expected = "1 to 32 lower-case letters, digits and dashes, no dash at either end"
         raise ConfigError(f"--prefix: expected {expected}, got {prefix!r}")
+    if f"-{SCRATCH}-" in f"{prefix}-":
+        raise ConfigError(
+            f"--prefix: expected no -{SCRATCH} in it, got {prefix!r}: its apps would pass for those that "
+            "tests make under a shorter prefix, and be removed with them; choose another"
+        )
     return prefix
 
 

@@ -17,7 +17,7 @@ from flyroutes.appconfig import AppConfig, load
 from flyroutes.errors import ConfigError, FlyroutesError, HostError
 from flyroutes.local import inside
 from flyroutes.local.kernel.namespaces import ORDINARY_UID
-from flyroutes.local.kernel.root import CERTIFICATES
+from flyroutes.local.kernel.root import TRUST
 from flyroutes.local.launch import Door
 from flyroutes.local.settings import Settings
 
@@ -67,8 +67,7 @@ def program_environment(door: Door) -> dict[str, str]:
 
     FLYROUTES_INSIDE tells the suite that it need not start a network.
     """
-    trust = {"SSL_CERT_FILE": CERTIFICATES}
-    return {**os.environ, **door.env, **trust, "FLYROUTES_INSIDE": "1"}
+    return {**os.environ, **door.env, **TRUST, "FLYROUTES_INSIDE": "1"}
 
 
 def start_program(door: Door, command: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ import trio
 
 from flyroutes.client import Fly
 from flyroutes.errors import FlyroutesError
+from flyroutes.live import shell
 from flyroutes.validation import findings, preflight, run, terminal, write
 from flyroutes.validation.export import to_json
 
@@ -39,20 +41,29 @@ def on_local_network(reports: Sequence[Path], as_json: bool, default_files: Call
 def validate(environment: Environment, reports: Sequence[Path], *, from_inside: bool, as_json: bool) -> int:
     """Validate, and return 0 only for a verdict of pass.
 
-    ConfigError for reports that cannot be written, PlatformError when the API cannot be asked.
+    ConfigError for reports that cannot be written, PlatformError when the API cannot be asked, Interrupted
+    by a signal.
     """
     for path in reports:
         write.check_path(path)
-    report = trio.run(_look, environment, from_inside)
-    for path in reports:
-        write.write(report, path)
+    report = shell.run(functools.partial(_look, environment, from_inside))
+    try:
+        for path in reports:
+            write.write(report, path)
+    finally:
+        # What was found is worth telling also when a file could not be written.
+        _tell(report, as_json)
+    if not as_json:
+        for path in reports:
+            print(f"report: {path}")
+    return 0 if report.verdict == "pass" else 1
+
+
+def _tell(report: Report, as_json: bool) -> None:
     if as_json:
         print(json.dumps(to_json(report), indent=2))
     else:
         terminal.show(report)
-        for path in reports:
-            print(f"report: {path}")
-    return 0 if report.verdict == "pass" else 1
 
 
 async def _look(environment: Environment, from_inside: bool) -> Report:
@@ -67,7 +78,7 @@ async def _look(environment: Environment, from_inside: bool) -> Report:
             api=fly.base_url,
             started_at=started_at,
             seconds=trio.current_time() - began,
-            notes=tuple(map(str, noted)),
+            notes=tuple(" ".join(str(one).split()) for one in noted),  # each in one line
         )
 
 

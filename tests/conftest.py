@@ -37,10 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
     """Live: see that all is there. Else, outside: start a network and run there; inside: go on."""
-    if config.option.collectonly:
-        return None
     if config.option.network == "live":
         return _go_live(config)
+    if config.option.collectonly:
+        return None
     if "FLYROUTES_INSIDE" not in os.environ:
         return _run_inside(config.invocation_params.args)
     found = _ipv6_addresses()

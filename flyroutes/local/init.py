@@ -15,7 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Never
 
-from flyroutes.local.kernel import root, syscalls
+from flyroutes.local.kernel import root, syscalls, tiny_init
 from flyroutes.local.kernel.namespaces import drop_privileges
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def run(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) 
         drop_privileges(uid)
         os.chdir(workdir)
         app = os.posix_spawn(_program(command, env), list(command), dict(env), setsid=True, setsigmask=())
+    tiny_init.become(app, watched)
     while True:
         number = signal.sigwait(watched)
         if number != signal.SIGCHLD:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flyroutes.errors import FlyroutesError, HostError
 from flyroutes.local import channel, files, init
-from flyroutes.local.kernel import namespaces, syscalls
+from flyroutes.local.kernel import namespaces, syscalls, tiny_init
 from flyroutes.local.spawner import fork as fork_spawner
 
 if TYPE_CHECKING:
@@ -118,9 +118,13 @@ def _be_process_1(theirs: socket.socket, settings: Settings) -> None:
     """Reap orphans until the network's process ends."""
     try:
         syscalls.die_with_parent(0)
+        # Before the fork, or an end that comes at once would go unnoticed.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
         network_pid = os.fork()
         if network_pid == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             _be_network(theirs, settings)
+        tiny_init.become(network_pid, {signal.SIGCHLD})
         theirs.close()
         for listener in settings.published.values():
             listener.close()

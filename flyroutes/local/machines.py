@@ -161,7 +161,7 @@ class Kernel:
 
 
 def _environment(machine: Machine) -> dict[str, str]:
-    host = {"PATH": PATH, "HOME": "/tmp", "SSL_CERT_FILE": root.CERTIFICATES}
+    host = {"PATH": PATH, "HOME": "/tmp", **root.TRUST}
     return host | environment(machine)
 
 
@@ -195,6 +195,7 @@ def _become_machine(machine: Machine, output: int, uid: int) -> None:
 def _take_port_22(address: str) -> socket.socket:
     taken = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
     taken.bind((address, 22))
+    taken.set_inheritable(True)  # process 1 becomes another program
     return taken
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.reference import PARTS
+from flyroutes.reference import PARTS, ROUTES
 from flyroutes.validation.settings import QUESTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flyroutes.client import MachineInfo
     from flyroutes.reference import Environment
     from flyroutes.validation.snapshot import AppFound, Snapshot
 
@@ -43,9 +44,9 @@ class Case:
         return self.snapshot[self.role]
 
     @property
-    def seen(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """(Machine ID, look) of its Machines that could be looked into."""
-        return [(one.id, self.looks[one.id]) for one in self.app.machines if one.id in self.looks]
+    def seen(self) -> list[tuple[MachineInfo, Mapping[str, Any]]]:
+        """Its Machines that could be looked into, each with what was seen there."""
+        return [(one, self.looks[one.id]) for one in self.app.machines if one.id in self.looks]
 
     def wrong(self, setting: str) -> str:
         """What the setting of that name says is wrong; empty when it holds."""
@@ -55,11 +56,21 @@ class Case:
     def deploy(self) -> str:
         """The command that brings the app into its documented shape."""
         if not self.environment.prefix:
-            file = next(part.file for part in PARTS if part.role == self.role)
-            return f"fly deploy -c {file} -a {self.app.name}"
-        return f"flyroutes deploy --org {self.environment.organization} --prefix {self.environment.prefix}"
+            return f"fly deploy -c {self._file} -a {self.app.name}"
+        # A deploy gives each region that it is told of a Machine, and iad when it is told of none.
+        found = {one.region for role in ROUTES for one in self.snapshot[role].machines} or {"iad"}
+        regions = "".join(f" --region {region}" for region in sorted(found) if found != {"iad"})
+        return f"flyroutes deploy {self.environment.options}{regions}"
 
     def correct(self) -> str:
-        """The same, after a mistake in the app's fly.toml was corrected."""
-        file = next(part.file for part in PARTS if part.role == self.role)
-        return f"correct {file}, then: {self.deploy()}"
+        """The same, after a mistake in the app's fly.toml was corrected, or one in its Machines alone."""
+        if not self.environment.prefix:
+            return f"correct {self._file}, then: {self.deploy()}"
+        machines = " ".join(one.id for one in self.app.machines)
+        # A deploy leaves Machines alone that run what the files say, whoever changed their config since.
+        gone = f"fly machine destroy --force {machines} -a {self.app.name}"
+        return f"correct {self._file}, or where nothing is wrong with it: {gone}; then: {self.deploy()}"
+
+    @property
+    def _file(self) -> str:
+        return next(part.file for part in PARTS if part.role == self.role)

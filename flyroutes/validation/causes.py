@@ -6,29 +6,28 @@ through Fly Proxy, B for 6PN, and U for UDP, which the page leaves out (docs net
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
-from flyroutes.validation import inside, routes
+from flyroutes.validation import inside
+from flyroutes.validation.causes_within import (
+    machine_resolver,
+    not_listening,
+    other_port,
+    port_mismatch,
+    six_only,
+    wrong_bind,
+)
 from flyroutes.validation.model import Cause
 from flyroutes.validation.settings import checks_of, startable
 from flyroutes.validation.snapshot import has_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from flyroutes.validation.case import Case
 
     Finder = Callable[[Case], Cause | None]
-
-
-def machine_resolver(case: Case) -> Cause | None:
-    """A Machine asks somebody else than Fly for names (docs networking/private-networking)."""
-    for machine, look in case.seen:
-        if reason := inside.resolver(look):
-            sentence = f"/etc/resolv.conf of Machine {machine} is not Fly's: {reason}"
-            return Cause("resolver", sentence, f"fly machine restart {machine} -a {case.app.name}", True)
-    return None
 
 
 def no_app(case: Case) -> Cause | None:
@@ -56,75 +55,18 @@ def all_stopped(case: Case) -> Cause | None:
     return Cause("all-stopped", sentence, f"fly machine start {app.machines[0].id} -a {app.name}", True)
 
 
-def not_listening(case: Case) -> Cause | None:
-    """Nobody listens at all (footnotes [1] and [8], (a))."""
-    kind = "udp" if case.role == ECHO else "tcp"
-    for machine, look in case.seen:
-        if not any(one == kind and port != 22 for one, _, port in look["sockets"]):
-            sentence = f"nobody listens on any {kind} port in Machine {machine}: the process is broken"
-            return Cause("not-listening", sentence, f"fly logs -a {case.app.name}", True)
-    return None
-
-
-def wrong_bind(case: Case) -> Cause | None:
-    """The port is right and the address is not (footnotes [1] and [8], (c))."""
-    for machine, look in case.seen:
-        for kind, port in _bound_ports(case):
-            at = inside.listening(look, kind, port)
-            reason = inside.listeners(case.role, look, case.app.internal_ports())
-            if at and reason and not _reaches(case.role, look, kind, port):
-                sentence = f"in Machine {machine} {kind} {port} is bound to {', '.join(sorted(at))}"
-                right = _RIGHT[case.role] if kind == "tcp" else "fly-global-services"
-                code = "wrong-bind" if kind == "tcp" else "udp-bind"
-                fix = f"bind {right}:{port} in the server, then: {case.deploy()}"
-                return Cause(code, f"{sentence}; it must be {right}", fix, True)
-    return None
-
-
-_RIGHT = {PUBLIC: "0.0.0.0", FLYCAST: "0.0.0.0", WORKER: "fly-local-6pn", ECHO: "0.0.0.0"}
-
-
-def _bound_ports(case: Case) -> list[tuple[str, int]]:
-    """The sockets that the app's routes end at."""
-    if case.role == ECHO:
-        return [("udp", inside.UDP_PORT), ("tcp", inside.UDP_PORT)]
-    if case.role == WORKER:
-        return [("tcp", routes.PORT)]
-    return [("tcp", port) for port in case.app.internal_ports() or [routes.PORT]]
-
-
-def _reaches(role: str, look: Mapping[str, Any], kind: str, port: int) -> bool:
-    if kind == "udp":
-        return inside.on_global_services(look, port)
-    return inside.on_6pn(look, kind, port) if role == WORKER else inside.for_proxy(look, port)
-
-
 def missing_service(case: Case) -> Cause | None:
     """Fly Proxy is not aware of the server (footnote [4])."""
     protocol, port = _EXTERNAL[case.role]
-    if any(has_port(entry, port) for entry in case.app.ports(protocol)) or not case.app.machines:
-        return None
-    sentence = (
-        f"no {protocol} service of {case.app.name} has port {port}, so the proxy knows nobody behind it"
-    )
-    return Cause("missing-service", sentence, case.correct(), True)
+    for one in case.app.each():
+        if not any(has_port(entry, port) for entry in one.ports(protocol)):
+            where = f"in Machine {one.machines[0].id} no {protocol} service of {case.app.name}"
+            sentence = f"{where} has port {port}, so the proxy knows nobody behind it"
+            return Cause("missing-service", sentence, case.correct(), True)
+    return None
 
 
 _EXTERNAL = {PUBLIC: ("tcp", 443), FLYCAST: ("tcp", 80), ECHO: ("udp", inside.UDP_PORT)}
-
-
-def port_mismatch(case: Case) -> Cause | None:
-    """`internal_port` is not the port that is bound (footnote [4])."""
-    for machine, look in case.seen:
-        for port in case.app.internal_ports():
-            others = inside.other_ports(look)
-            if not inside.listening(look, "tcp", port) and others:
-                sentence = (
-                    f"a service of {case.app.name} says internal_port {port}; in Machine {machine} nobody "
-                    f"listens there, but on {', '.join(map(str, others))}"
-                )
-                return Cause("port-mismatch", sentence, case.correct(), True)
-    return None
 
 
 def failing_check(case: Case) -> Cause | None:
@@ -217,22 +159,23 @@ FINDERS: dict[str, tuple[tuple[str, Finder], ...]] = {
     PUBLIC: (
         ("B4", machine_resolver), ("A2", no_app), ("A2", no_machine), ("A2", all_stopped),
         ("A2", missing_service), ("A2", port_mismatch), ("A1", wrong_bind), ("A1", not_listening),
-        ("A2", no_public_ip), ("A2", cordoned), ("A2", failing_check),
+        ("A2", no_public_ip), ("A2", cordoned), ("A2", failing_check), ("A1", six_only),
     ),
     FLYCAST: (
         ("B4", machine_resolver), ("A3", no_app), ("A3", no_machine), ("A3", all_stopped),
         ("A3", missing_service), ("A3", port_mismatch), ("A1", wrong_bind), ("A1", not_listening),
         ("A3", flycast_ip), ("A3", force_https), ("A3", tls_only), ("A3", public_ip),
-        ("A3", cordoned), ("A3", failing_check),
+        ("A3", cordoned), ("A3", failing_check), ("A1", six_only),
     ),
     WORKER: (
         ("B4", machine_resolver), ("B2", no_app), ("B2", no_machine), ("B2", all_stopped),
-        ("B1", wrong_bind), ("B1", not_listening), ("B1", surplus_service), ("B1", public_ip),
+        ("B1", wrong_bind), ("B1", other_port), ("B1", not_listening),
+        ("B1", surplus_service), ("B1", public_ip),
     ),
     ECHO: (
         ("B4", machine_resolver), ("U2", no_app), ("U2", no_machine), ("U2", all_stopped),
-        ("U1", wrong_bind), ("U1", not_listening), ("U2", missing_service),
-        ("U2", udp_service), ("U2", dedicated_ip), ("U2", cordoned),
+        ("U2", port_mismatch), ("U1", wrong_bind), ("U1", other_port), ("U1", not_listening),
+        ("U2", missing_service), ("U2", udp_service), ("U2", dedicated_ip), ("U2", cordoned),
         ("U2", failing_check),
     ),
     CLIENT: (("B4", machine_resolver), ("B4", no_app), ("B4", no_machine), ("B4", all_stopped)),

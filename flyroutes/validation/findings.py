@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flyroutes import __version__
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from flyroutes.validation.snapshot import AppFound, Snapshot
 
 OBSERVER = "observer"
-"""What stands for the observer where others have their Machine ID."""
+"""What stands for an observer on this host where others have their Machine ID."""
 
 
 @dataclass(slots=True)
@@ -50,6 +50,7 @@ def report(
     notes: tuple[str, ...] = (),
 ) -> Report:
     """The whole, with every failure explained."""
+    environment = _where_it_stands(environment, found.snapshot)
     roles = (*ROUTES, CLIENT, ELSEWHERE) if environment.prefix else ROUTES
     return Report(
         started_at=started_at,
@@ -64,6 +65,12 @@ def report(
         diagnoses=diagnose(environment, found),
         notes=notes,
     )
+
+
+def _where_it_stands(environment: Environment, snapshot: Snapshot) -> Environment:
+    """The environment on the network that the API tells: the user need not have named it."""
+    told = next((snapshot[role].network for role in ROUTES if snapshot[role].network), environment.network)
+    return replace(environment, network="" if told == DEFAULT_NETWORK else told)
 
 
 _KINDS = ("route", "setting", "name", "machine", "inside")

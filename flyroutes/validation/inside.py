@@ -59,8 +59,11 @@ def on_6pn(look: Look, kind: str, port: int) -> bool:
 
 def on_global_services(look: Look, port: int) -> bool:
     """Whether a UDP socket is bound to fly-global-services itself, from where alone answers arrive."""
-    special = look["hosts"].get("fly-global-services")
-    return special is not None and special in listening(look, "udp", port)
+    special, at = look["hosts"].get("fly-global-services"), listening(look, "udp", port)
+    if special:
+        return special in at
+    # Nothing promises that /etc/hosts has the name: without it any IPv4 address of its own will do.
+    return any(":" not in address and address not in ANY and not is_loopback(address) for address in at)
 
 
 def where(look: Look, kind: str, port: int) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
+from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation.case import STEPS, Case
 from flyroutes.validation.causes import FINDERS
 from flyroutes.validation.model import Cause, Diagnosis
+from flyroutes.validation.routes import LAPTOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from flyroutes.reference import Environment
     from flyroutes.validation.findings import Findings
     from flyroutes.validation.model import Result
+    from flyroutes.validation.snapshot import Snapshot
 
 
 def diagnose(environment: Environment, found: Findings) -> tuple[Diagnosis, ...]:
@@ -31,20 +33,40 @@ def diagnose(environment: Environment, found: Findings) -> tuple[Diagnosis, ...]
 
 
 def _resolvers(found: Findings, failing: list[Result]) -> Iterator[Diagnosis]:
-    """A place whose every private route ends at a name without an address asks the wrong resolver."""
+    """A place that gets no address for any of the private names that have one asks the wrong resolver."""
+    named = {role for role in ROUTES if _has_private_name(found.snapshot, role)}
     for label, place in found.places.items():
-        asked = [one for one in found.results.values() if one.check.source == label and _is_private(one)]
+        asked = [
+            one
+            for one in found.results.values()
+            if one.check.source == label and _is_private(one) and one.check.target in named
+        ]
         if not asked or not all(_has_no_address(one) for one in asked):
             continue
         servers = ", ".join(found.looks.get(place, {}).get("nameservers", ())) or "unknown"
-        network = found.snapshot.prefix48 or "fdaa:<network>"
         sentence = f"the resolver of {label} is {servers}, and it knows no .internal and .flycast names"
-        command = f"DNS = {network}::3 in the WireGuard file, then wg-quick down and up"
-        cause = Cause("resolver", sentence, command, True)
+        cause = Cause("resolver", sentence, _right_resolver(found, label, place), True)
         checks = [
             one.check.id for one in failing if one.check.source == label or _is_seen_at(one, label, place)
         ]
         yield Diagnosis("", "", "B4", STEPS["B4"], (cause,), tuple(checks))
+
+
+def _has_private_name(snapshot: Snapshot, role: str) -> bool:
+    """Whether the name by which the app is called inside the network must have an address there."""
+    app = snapshot[role]
+    if role == FLYCAST:
+        return any(snapshot.is_here(ip.address) for ip in app.of_type("private_v6"))
+    return bool(app.started)
+
+
+def _right_resolver(found: Findings, label: str, place: str) -> str:
+    """The command that gives the place Fly's resolver."""
+    if label == LAPTOP:
+        network = found.snapshot.prefix48 or "fdaa:<network>"
+        return f"DNS = {network}::3 in the WireGuard file, then wg-quick down and up"
+    app = found.snapshot[label.partition(" ")[0]]
+    return f"fly machine restart {place} -a {app.name}"
 
 
 def _is_private(result: Result) -> bool:

@@ -9,6 +9,7 @@ from flyroutes.validation import inside, routes
 from flyroutes.validation.model import Check
 from flyroutes.validation.planned import Planned, outcomes, seen, status, values
 from flyroutes.validation.routes import NO_ADDRESS, NOTHING_BEHIND, REFUSED, SILENCE
+from flyroutes.validation.snapshot import internal_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +76,11 @@ def names(environment: Environment, snapshot: Snapshot) -> Iterator[Planned]:
             yield from _internal_names(app)
     flycast = snapshot[FLYCAST]
     if flycast.found:
-        own = {ip.address for ip in flycast.of_type("private_v6")}
-        yield _name(FLYCAST, f"{flycast.name}.flycast", "AAAA", own, "docs networking/flycast")
+        # Of an address for another network the documentation does not say that the name leaves it out.
+        every = flycast.of_type("private_v6")
+        own = {ip.address for ip in every if not snapshot.prefix48 or snapshot.is_here(ip.address)}
+        exactly = len(own) == len(every)
+        yield _name(FLYCAST, f"{flycast.name}.flycast", "AAAA", own, "docs networking/flycast", exactly)
     for role in (PUBLIC, ECHO):
         app = snapshot[role]
         for kind, types in (("A", ("v4", "shared_v4")), ("AAAA", ("v6",))):
@@ -86,7 +90,7 @@ def names(environment: Environment, snapshot: Snapshot) -> Iterator[Planned]:
 
 
 def _internal_names(app: AppFound) -> Iterator[Planned]:
-    started = app.started
+    started = [one for one in app.started if not (one.config.get("dns") or {}).get("skip_registration")]
     everywhere = {machine.private_ip for machine in started}
     yield _name(app.role, f"{app.name}.internal", "AAAA", everywhere, _PRIVATE)
     for region in sorted({machine.region for machine in started}):
@@ -94,13 +98,14 @@ def _internal_names(app: AppFound) -> Iterator[Planned]:
         yield _name(app.role, f"{region}.{app.name}.internal", "AAAA", here, _PRIVATE)
 
 
-def _name(role: str, name: str, kind: str, wanted: set[str], reference: str) -> Planned:
+def _name(role: str, name: str, kind: str, wanted: set[str], reference: str, exactly: bool = True) -> Planned:
     shown = ", ".join(sorted(wanted)) or "no address"
     check = Check(
         f"name/{role}/{name}/{kind}", "name", f"{name} gives the addresses it should ({kind})", role, shown,
         "documented", reference,
     )  # fmt: skip
-    return Planned(check, {"how": "dns", "host": name, "type": kind}, values(frozenset(wanted)))
+    judge = values(frozenset(wanted), exactly=exactly)
+    return Planned(check, {"how": "dns", "host": name, "type": kind}, judge)
 
 
 def direct(snapshot: Snapshot) -> Iterator[Planned]:
@@ -133,7 +138,7 @@ def isolation(snapshot: Snapshot) -> Iterator[Planned]:
 
 def within(app: AppFound, machine: MachineInfo) -> Iterator[Planned]:
     """What must be seen from within a Machine."""
-    ports = app.internal_ports()
+    ports = internal_ports(machine)
 
     def listens(look: inside.Look) -> str:
         return inside.listeners(app.role, look, ports)

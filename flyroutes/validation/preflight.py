@@ -117,12 +117,12 @@ def _listed_addresses() -> Iterator[tuple[str, str]]:
 
 def _source_address(target: str) -> Iterator[tuple[str, str]]:
     """On any system, the 6PN address that packets to `target` would carry; no packet is sent."""
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
             sock.connect((target or "fdaa::3", 53))
-        except OSError:
-            return
-        address = sock.getsockname()[0]
+            address = sock.getsockname()[0]
+    except OSError:  # there is no way there, or no IPv6 at all
+        return
     if IPv6Address(address) in _SIX_PN:
         yield address, ""
 
@@ -191,7 +191,7 @@ def _missing_apps(evidence: Evidence, roles: Sequence[str]) -> Iterator[Problem]
     names = [environment.app(role) for role in roles]
     missing = [name for name in names if name not in evidence.apps]
     where = f"organization {environment.organization}"
-    command = f"flyroutes deploy {_options(environment)}"
+    command = f"flyroutes deploy {environment.options}"
     if missing == names:
         sentence = f"{where} has none of this environment's apps: expected {', '.join(names)}"
         yield Problem("no-environment", sentence, command)
@@ -225,7 +225,7 @@ def _tunnel_command(environment: Environment) -> str:
     peer = f"{environment.organization} {environment.regions[0]} flyroutes-peer flyroutes.conf{network}"
     return (
         f"fly wireguard create {peer} && sudo wg-quick up ./flyroutes.conf\n"
-        f"    # or, without a tunnel: flyroutes validate {_options(environment)} --from-inside"
+        f"    # or, without a tunnel: flyroutes validate {environment.options} --from-inside"
     )
 
 
@@ -248,8 +248,3 @@ def _resolver(evidence: Evidence) -> tuple[Problem, ...]:
 def _network(address: str) -> IPv6Network:
     """The 6PN of an address (docs networking/private-networking: 48 bits)."""
     return IPv6Network((address, 48), strict=False)
-
-
-def _options(environment: Environment) -> str:
-    network = f" --network {environment.network}" if environment.network else ""
-    return f"--org {environment.organization} --prefix {environment.prefix}{network}"

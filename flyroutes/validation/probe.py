@@ -91,19 +91,21 @@ def connect(probe: Probe, found: Probe) -> Outcome:
 def nameservers() -> list[str]:
     with open("/etc/resolv.conf") as file:
         words = [line.split() for line in file]
-    return [line[1].split("%")[0] for line in words if len(line) > 1 and line[0] == "nameserver"]
+    return [line[1] for line in words if len(line) > 1 and line[0] == "nameserver"]
 
 
 def ask_dns(probe: Probe, found: Probe) -> Outcome:
     """RFC 1035: one question over UDP, again over TCP when the answer was cut (section 4.2)."""
-    server = found["address"] = nameservers()[0]
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    server = found["address"] = (nameservers() or ["127.0.0.1"])[0]  # resolv.conf(5)
+    # Of a link-local address the interface after the % counts too.
+    found_at = socket.getaddrinfo(server, 53, 0, socket.SOCK_DGRAM, 0, socket.AI_NUMERICHOST)
+    family, _, _, _, address = found_at[0]
     name = b"".join(bytes([len(part)]) + part.encode() for part in probe["host"].split(".")) + b"\0"
     query = struct.pack("!6H", os.getpid() & 0xFFFF, 0x0100, 1, 0, 0, 0) + name
     query += struct.pack("!2H", TYPES[probe["type"]], 1)
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.settimeout(2)
-        sock.connect((server, 53))
+        sock.connect(address)
         sock.send(query)
         try:
             packet = sock.recv(65535)
@@ -111,15 +113,15 @@ def ask_dns(probe: Probe, found: Probe) -> Outcome:
             sock.send(query)
             packet = sock.recv(65535)
     if packet[2] & 2:
-        packet = ask_over_tcp(family, server, query)
+        packet = ask_over_tcp(family, address, query)
     values = sorted(records(packet, TYPES[probe["type"]]))
     return ("ok" if values else "no address"), values
 
 
-def ask_over_tcp(family: int, server: str, query: bytes) -> bytes:
+def ask_over_tcp(family: int, address: Address, query: bytes) -> bytes:
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.settimeout(4)
-        sock.connect((server, 53))
+        sock.connect(address)
         sock.sendall(struct.pack("!H", len(query)) + query)
         with sock.makefile("rb") as file:
             return file.read(struct.unpack("!H", file.read(2))[0])
@@ -223,7 +225,7 @@ def main() -> None:
     else:
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(64) as pool:
+        with ThreadPoolExecutor(len(probes)) as pool:
             answers = list(pool.map(run, probes))
     print(json.dumps(answers))
 

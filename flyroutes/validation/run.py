@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SETTLE = 10.0
 """Seconds: twice the TTL of a name."""
 RETRY_EVERY = 0.3
+ROUNDS = 2
+"""A Machine that was started or stopped in the first makes what was expected out of date."""
 AT_ONCE = 12
 """Machines asked at a time: enough to hide the round trips, few enough for the API to bear."""
 
@@ -47,40 +49,65 @@ async def find(
 ) -> Findings:
     """Look and probe until all is as it should be or time is up. PlatformError when the API fails."""
     snapshot = await look(fly, environment)
-    observer, place = _observer(fly, snapshot, from_inside)
-    found = Findings(snapshot, observer, places={observer: OBSERVER})
-    # The observer first: its requests wake Machines that Fly Proxy had stopped, and others stand in those.
-    role = CLIENT if from_inside else LAPTOP
+    observer, place = _observer(fly, environment, snapshot, from_inside)
+    here = place.machine_id or OBSERVER
+    found = Findings(snapshot, observer)
     say(f"asking from {observer}")
     (seen,) = await place.probe([plan.LOOK])
-    found.looks[OBSERVER] = seen.detail if seen.outcome == "ok" else {}
-    first = [
-        *plan.from_place(environment, snapshot, observer, role),
-        *plan.of_the_edge(environment, snapshot, observer),
-    ]
-    await _from_place(found, place, observer, first, settle)
-    with_askers = bool(environment.prefix)
-    for _ in range(2):
-        found.snapshot = await look(fly, environment)
-        say(f"asking from {sum(len(found.snapshot[part.role].started) for part in PARTS)} Machines")
-        await _from_everywhere(fly, environment, found, place, settle)
+    found.looks[here] = seen.detail if seen.outcome == "ok" else {}
+    for _ in range(ROUNDS):
+        found.results, found.places = {}, {observer: here}
+        await _round(fly, environment, found, place, settle, say)
         if _states(await look(fly, environment)) == _states(found.snapshot):
             break
-        # A Machine was started or stopped meanwhile, so what was expected is out of date: look once more.
-        found.results = {name: one for name, one in found.results.items() if one.check.kind == "route"}
-    for result in settings.results(found.snapshot, with_askers):
-        found.results[result.check.id] = result
+        say("Machines were started or stopped meanwhile")
+    await _settings(fly, environment, found, settle)
     return found
 
 
-def _observer(fly: Fly, snapshot: Snapshot, from_inside: bool) -> tuple[str, Place]:
+async def _round(
+    fly: Fly,
+    environment: Environment,
+    found: Findings,
+    place: Place,
+    settle: float,
+    say: Callable[[str], None],
+) -> None:
+    """The observer first: its requests wake what Fly Proxy had stopped, where others then stand."""
+    role = CLIENT if place.app else LAPTOP
+    first = [
+        *plan.from_place(environment, found.snapshot, found.observer, role),
+        *plan.of_the_edge(environment, found.snapshot, found.observer),
+    ]
+    await _from_place(found, place, found.observer, first, settle)
+    found.snapshot = await look(fly, environment)
+    say(f"asking from {sum(len(found.snapshot[part.role].started) for part in PARTS)} Machines")
+    await _from_everywhere(fly, environment, found, place, settle)
+
+
+async def _settings(fly: Fly, environment: Environment, found: Findings, settle: float) -> None:
+    """Note what the platform says; a Machine that was just woken has health checks that are yet to pass."""
+    deadline = trio.current_time() + settle
+    while True:
+        results = settings.results(found.snapshot, with_askers=bool(environment.prefix))
+        found.results |= {one.check.id: one for one in results}
+        failing = [one.check.id for one in results if one.verdict == "fail"]
+        if not any(name.endswith("/checks") for name in failing) or trio.current_time() > deadline:
+            return
+        await trio.sleep(RETRY_EVERY)
+        found.snapshot = await look(fly, environment)
+
+
+def _observer(fly: Fly, environment: Environment, snapshot: Snapshot, from_inside: bool) -> tuple[str, Place]:
     if not from_inside:
         return LAPTOP, Place(fly)
     client = snapshot[CLIENT]
     if not client.started:
         why = "is not there" if not client.found else "has no started Machine"
         raise PlatformError(
-            f"--from-inside: the app {client.name} {why}; bring it up with `flyroutes deploy`", 412
+            f"--from-inside: the app {client.name} {why}; "
+            f"bring it up with `flyroutes deploy {environment.options}`",
+            412,
         )
     return CLIENT, Place(fly, client.name, client.started[0].id)
 
@@ -142,8 +169,8 @@ async def _try(
     unique = {one.key: one.probe for one in planned}
     try:
         answers = dict(zip(unique, await place.probe(list(unique.values())), strict=True))
-    except (PlatformError, trio.TooSlowError) as error:
-        reason = f"nothing could be asked there: {error or 'no end in time'}"
+    except PlatformError as error:
+        reason = f"nothing could be asked there: {error}"
         return [(one, _open(one, label, reason)) for one in planned]
     for answer in answers.values():
         if isinstance(answer.detail, dict):

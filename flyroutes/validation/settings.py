@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation.model import Check, Result
-from flyroutes.validation.snapshot import has_port, network_prefix
+from flyroutes.validation.snapshot import has_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +90,18 @@ def _checks(app: AppFound, _: Snapshot) -> str:
     return ", ".join(f"{name} of {machine} is critical" for machine, name in failing)
 
 
+def _of_each(question: Question) -> Question:
+    """The question asked of each Machine: Fly Proxy knows of a server only what its own Machine says."""
+
+    def of_each(app: AppFound, snapshot: Snapshot) -> str:
+        for one in app.each():
+            if wrong := question(one, snapshot):
+                return wrong if len(app.machines) == 1 else f"Machine {one.machines[0].id}: {wrong}"
+        return question(app, snapshot) if not app.machines else ""
+
+    return of_each
+
+
 def _https_service(app: AppFound, _: Snapshot) -> str:
     for port in app.ports("tcp"):
         if has_port(port, 443) and {"tls", "http"} <= set(port.get("handlers") or ()):
@@ -124,8 +136,7 @@ def _flycast_ip(app: AppFound, snapshot: Snapshot) -> str:
     private = app.of_type("private_v6")
     if not private:
         return "no Flycast address is allocated"
-    here = [ip for ip in private if network_prefix(ip.address) == snapshot.prefix48]
-    if not here and snapshot.prefix48:
+    if snapshot.prefix48 and not any(snapshot.is_here(ip.address) for ip in private):
         return (
             f"its Flycast address {private[0].address} is for another network than {snapshot.prefix48}::/48"
         )
@@ -172,13 +183,14 @@ QUESTIONS: dict[str, tuple[tuple[str, str, str, str, Question], ...]] = {
     PUBLIC: (
         _MACHINES,
         _CHECKS,
-        ("service", "a service takes HTTPS at port 443", "443 tls and http", _SERVICES, _https_service),
+        ("service", "a service takes HTTPS at port 443", "443 tls and http", _SERVICES,
+         _of_each(_https_service)),
         ("ips", "a public IPv6 and an IPv4 are allocated", "v6 and v4", _SERVICES, _public_ips),
     ),
     FLYCAST: (
         _MACHINES,
         _CHECKS,
-        ("service", "a service takes plain HTTP at port 80", "80 http", _SERVICES, _plain_service),
+        ("service", "a service takes plain HTTP at port 80", "80 http", _SERVICES, _of_each(_plain_service)),
         ("force-https", "force_https is off", "off", "docs networking/flycast", _no_force),
         ("flycast-ip", "a Flycast address of this network is allocated", "private_v6",
          "docs networking/flycast", _flycast_ip),
@@ -193,7 +205,7 @@ QUESTIONS: dict[str, tuple[tuple[str, str, str, str, Question], ...]] = {
         _MACHINES,
         _CHECKS,
         ("service", "its udp service has equal ports and no handlers", "equal ports",
-         "docs networking/udp-and-tcp", _udp_service),
+         "docs networking/udp-and-tcp", _of_each(_udp_service)),
         ("dedicated-ip", "a dedicated IPv4 is allocated, and no shared one", "v4",
          "docs networking/udp-and-tcp", _dedicated_ip),
     ),

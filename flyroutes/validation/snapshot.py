@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flyroutes.client import Fly, IPInfo, MachineInfo
     from flyroutes.reference import Environment
 
+_GONE = ("destroying", "destroyed")
 PUBLIC_TYPES = frozenset({"v4", "shared_v4", "v6"})
 
 
@@ -59,9 +60,15 @@ class AppFound:
         """The `ports` entries of its services."""
         return (port for service in self.services(protocol) for port in service.get("ports") or ())
 
-    def internal_ports(self, protocol: str = "tcp") -> list[int]:
-        """Where Fly Proxy expects its server."""
-        return sorted({int(one.get("internal_port") or 0) for one in self.services(protocol)})
+    def each(self) -> Iterator[AppFound]:
+        """The app once for each of its Machines, as if it had no other: not all need have the same config."""
+        return (replace(self, machines=(machine,)) for machine in self.machines)
+
+
+def internal_ports(machine: MachineInfo) -> list[int]:
+    """Where Fly Proxy expects the TCP server of a Machine."""
+    services = [one for one in machine.config.get("services") or () if one.get("protocol") == "tcp"]
+    return sorted({int(one.get("internal_port") or 0) for one in services})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,10 @@ class Snapshot:
         """The /48 of the four apps' network, as the first Machine's address tells it; empty without one."""
         addresses = [one.private_ip for role in ROUTES for one in self.apps[role].machines if one.private_ip]
         return network_prefix(addresses[0]) if addresses else ""
+
+    def is_here(self, address: str) -> bool:
+        """Whether a 6PN or Flycast address belongs to the four apps' network."""
+        return network_prefix(address) == self.prefix48
 
 
 def network_prefix(address: str) -> str:
@@ -108,7 +119,9 @@ async def look(fly: Fly, environment: Environment) -> Snapshot:
 async def _look_at(fly: Fly, role: str, name: str) -> AppFound:
     try:
         app = await fly.app(name)
-        return AppFound(role, name, True, app.network, await fly.ips(name), await fly.machines(name))
+        ips, machines = await fly.ips(name), await fly.machines(name)
+        standing = tuple(machine for machine in machines if machine.state not in _GONE)
+        return AppFound(role, name, True, app.network, ips, standing)
     except PlatformError as error:
         if error.status != 404:
             raise

@@ -369,6 +369,8 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "validation.udp-force-https",
     "validation.udp-handlers",
     "validation.udp-ports",
+    "networks.regions",
+    "runtime.restart-spelling",
 )
 @pytest.mark.parametrize(("wrong", "right", "parts"), MISTAKES.values(), ids=MISTAKES)
 def test_mistake(read: Read, wrong: str, right: str, parts: tuple[str, ...]) -> None:

@@ -30,6 +30,7 @@ HTTP = "[http_service]\ninternal_port = 8080\n"
 GROUPS = '[processes]\nweb = "serve"\nwork = "work hard"\n'
 
 
+@pytest.mark.fact("runtime.restart-default")
 def test_defaults_are_those_of_fly(read: Read) -> None:
     config = read("")
     machine = config.machine_config("app")
@@ -38,6 +39,14 @@ def test_defaults_are_those_of_fly(read: Read) -> None:
     assert machine.restart == Restart("on-failure", 10)
     assert [*machine.services, *machine.checks, *machine.command, *config.warnings] == []
     assert machine.metadata == {"fly_platform_version": "v2", "fly_process_group": "app"}
+
+
+@pytest.mark.fact("runtime.checks-defaults", "proxy.concurrency-default")
+def test_checks_and_limits_that_say_nothing(read: Read) -> None:
+    (service,) = read(HTTP + "[checks]\nup = { type = 'tcp', port = 1 }").services["app"]
+    (check,) = read("[checks]\nup = { type = 'tcp', port = 1 }").checks
+    assert (check.grace_period, check.interval, check.timeout) == (1, 15, 2)
+    assert service.concurrency == Concurrency("connections", 20, None)
 
 
 @pytest.mark.fact("proxy.http-service")

@@ -132,7 +132,7 @@ while True:
 """
 
 
-@pytest.mark.fact("binds.shared-v4-raw")
+@pytest.mark.fact("binds.shared-v4-raw", "proxy.public-v6-raw")
 @pytest.mark.standing("documented", source="docs getting-started/troubleshooting")
 async def test_raw_tcp_needs_an_address_of_its_own(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -141,6 +141,25 @@ async def test_raw_tcp_needs_an_address_of_its_own(scratch: Scratch, peer: Place
     own = await scratch.fly.allocate_ip(app, "v6")
     await becomes(peer, {"how": "tcp", "host": own.address, "port": 5000}, "ok")
     await becomes(peer, {"how": "tcp", "host": shared.address, "port": 5000}, *NOBODY)
+
+
+OWN_IPV4 = FIRST_LINE.replace('"0.0.0.0"', "own").replace(
+    "server =",
+    """with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as route:
+    route.connect(("192.0.2.1", 9))
+    own = route.getsockname()[0]
+server =""",
+)
+"""The same server, bound to the address that a packet to some IPv4 would leave from."""
+
+
+@pytest.mark.fact("binds.ipv4-exact")
+@pytest.mark.standing("documented", source="flyctl internal/command/deploy/machines_deploymachinesapp.go")
+async def test_the_machines_own_ipv4_serves_the_proxy(scratch: Scratch, peer: Place) -> None:
+    app = await scratch.private_app()
+    await scratch.machine(app, OWN_IPV4, services=[programs.service(8080, 5000)])
+    await becomes(peer, {"how": "tcp", "host": f"{app}.flycast", "port": 5000}, "ok")
+    await becomes(peer, {"how": "tcp", "host": f"{app}.internal", "port": 8080}, "refused")
 
 
 READ_LINE = """

@@ -21,6 +21,7 @@ API = "http://_api.internal:4280/v1"
 CODE = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}"]
 
 
+@pytest.mark.fact("runtime.api-address")
 @pytest.mark.standing("documented", source="docs machines/api/working-with-machines-api: API addresses")
 @pytest.mark.parametrize("network", ["", "api-from-here"])
 async def test_the_api_answers_inside_every_network(network: str, scratch: Scratch) -> None:
@@ -33,6 +34,7 @@ async def test_the_api_answers_inside_every_network(network: str, scratch: Scrat
         assert answer.stdout == status, answer
 
 
+@pytest.mark.fact("runtime.api-socket")
 @pytest.mark.standing("documented", source="docs reference/suspend-resume: /.fly/api")
 async def test_the_socket_in_a_machine_is_for_itself_alone(scratch: Scratch) -> None:
     app = await scratch.app()
@@ -45,6 +47,7 @@ async def test_the_socket_in_a_machine_is_for_itself_alone(scratch: Scratch) -> 
     assert other.stdout in ("401", "403", "404")
 
 
+@pytest.mark.fact("binds.hallpass")
 @pytest.mark.standing("documented", source="docs blueprints/opensshd; docs languages-and-frameworks/static")
 async def test_port_22_of_the_6pn_address_is_taken(scratch: Scratch) -> None:
     app = await scratch.app()
@@ -58,6 +61,7 @@ async def test_port_22_of_the_6pn_address_is_taken(scratch: Scratch) -> None:
     assert ended == {"::": "in use", "fly-local-6pn": "in use", "0.0.0.0": 0}
 
 
+@pytest.mark.fact("runtime.lease")
 @pytest.mark.standing("documented", source="docs machines/api/machines-resource: leases")
 async def test_a_leased_machine_is_changed_by_the_holder_alone(scratch: Scratch) -> None:
     fly, app = scratch.fly, await scratch.app()
@@ -73,6 +77,7 @@ async def test_a_leased_machine_is_changed_by_the_holder_alone(scratch: Scratch)
     await fly.start(app, machine.id)
 
 
+@pytest.mark.fact("proxy.cordon", "dns.cordon")
 @pytest.mark.standing(
     "documented", source="docs machines/api/machines-resource: cordon; reference/load-balancing"
 )
@@ -93,10 +98,13 @@ async def test_the_proxy_passes_a_cordoned_machine_by(scratch: Scratch, peer: Pl
     await fly.cordon(app, machine.id)
     await eventually(silent)
     assert (await peer.probe(direct))[0].outcome == "ok", "cordoning concerns the proxy alone"
+    named = await peer.run(["dig", "+short", "aaaa", f"{app}.internal"])
+    assert named.stdout.split() == [machine.private_ip]
     await fly.uncordon(app, machine.id)
     await eventually(answers)
 
 
+@pytest.mark.fact("runtime.env-version-metadata", "dns.aaaa-metadata")
 @pytest.mark.standing("documented", source="docs machines/runtime-environment: FLY_MACHINE_VERSION")
 async def test_metadata_names_a_machine_without_a_new_version(
     fly: Fly, scratch: Scratch, peer: Place
@@ -117,6 +125,7 @@ async def test_metadata_names_a_machine_without_a_new_version(
     assert "role" not in await fly.metadata(app, machine.id)
 
 
+@pytest.mark.fact("runtime.auto-destroy")
 @pytest.mark.standing("documented", source="docs machines/api/machines-resource: config.auto_destroy")
 async def test_a_machine_that_is_complete_destroys_itself(scratch: Scratch) -> None:
     app = await scratch.app()

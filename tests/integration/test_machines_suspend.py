@@ -56,6 +56,7 @@ async def _suspend(scratch: Scratch, app: str, machine: MachineInfo) -> None:
     await scratch.fly.wait(app, machine.id, "suspended")
 
 
+@pytest.mark.fact("runtime.suspend", "runtime.states")
 @pytest.mark.standing("documented", source="docs reference/suspend-resume; docs machines/machine-states")
 async def test_a_suspended_machine_is_silent_and_goes_on_where_it_was(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -74,6 +75,7 @@ async def test_a_suspended_machine_is_silent_and_goes_on_where_it_was(scratch: S
     )
 
 
+@pytest.mark.fact("dns.aaaa-app")
 @pytest.mark.standing("documented", source="docs networking/private-networking; docs machines/machine-states")
 async def test_dns_does_not_list_a_suspended_machine(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -92,6 +94,7 @@ async def test_dns_does_not_list_a_suspended_machine(scratch: Scratch, peer: Pla
     assert await eventually(listed) == machine.private_ip
 
 
+@pytest.mark.fact("proxy.autostart")
 @pytest.mark.standing("documented", source="docs reference/suspend-resume; docs launch/autostop-autostart")
 async def test_a_request_resumes_a_suspended_machine(scratch: Scratch, peer: Place) -> None:
     app = await scratch.private_app()
@@ -104,6 +107,7 @@ async def test_a_request_resumes_a_suspended_machine(scratch: Scratch, peer: Pla
     assert (await scratch.fly.machine(app, machine.id)).state == "started"
 
 
+@pytest.mark.fact("runtime.suspend-connections")
 @pytest.mark.standing("documented", source="docs reference/suspend-resume: TCP connections may survive")
 async def test_a_connection_survives_a_short_suspension(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -119,6 +123,7 @@ async def test_a_connection_survives_a_short_suspension(scratch: Scratch, peer: 
             assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.fact("runtime.suspend-cold")
 @pytest.mark.standing("documented", source="docs machines/api/machines-resource: stop a Machine")
 async def test_stopping_a_suspended_machine_forces_a_cold_boot(scratch: Scratch, peer: Place) -> None:
     app = await scratch.app()
@@ -134,6 +139,7 @@ async def test_stopping_a_suspended_machine_forces_a_cold_boot(scratch: Scratch,
     assert (await place.run(["test", "-e", "/tmp/mine"])).exit_code == 1
 
 
+@pytest.mark.fact("runtime.api-socket")
 @pytest.mark.standing("documented", source="docs reference/suspend-resume: /.fly/api")
 async def test_a_machine_suspends_itself_without_a_token(scratch: Scratch) -> None:
     app = await scratch.app()

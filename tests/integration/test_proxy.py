@@ -57,6 +57,7 @@ async def head(peer: Place, url: str, *options: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.fact("proxy.response-headers")
 @pytest.mark.standing("documented", source=f"{CONFIGURATION}: response.headers")
 async def test_response_headers_are_added_and_removed(scratch: Scratch, peer: Place) -> None:
     headers = {"X-App": False, "X-One": "value", "X-Two": ["value1", "value2"]}
@@ -66,6 +67,7 @@ async def test_response_headers_are_added_and_removed(scratch: Scratch, peer: Pl
     assert got["server"].startswith("Fly/")
 
 
+@pytest.mark.fact("proxy.pristine")
 @pytest.mark.standing("documented", source=f"{CONFIGURATION}: response.pristine")
 @pytest.mark.parametrize("pristine", [True, False])
 async def test_pristine_responses_are_the_app_s(scratch: Scratch, peer: Place, pristine: bool) -> None:
@@ -75,6 +77,7 @@ async def test_pristine_responses_are_the_app_s(scratch: Scratch, peer: Place, p
     assert ("via" in got, "fly-request-id" in got) == (not pristine, not pristine)
 
 
+@pytest.mark.fact("proxy.compression")
 @pytest.mark.standing("documented", source="docs reference/content-encoding")
 async def test_responses_are_compressed_as_the_client_can(scratch: Scratch, peer: Place) -> None:
     host = await serve(scratch, "http")
@@ -86,6 +89,7 @@ async def test_responses_are_compressed_as_the_client_can(scratch: Scratch, peer
     assert len(json.loads(unpacked.stdout)["filler"]) == 20000
 
 
+@pytest.mark.fact("proxy.compression-off")
 @pytest.mark.standing("documented", source="docs reference/content-encoding")
 async def test_the_app_can_turn_compression_off(scratch: Scratch, peer: Place) -> None:
     host = await serve(scratch, "http")
@@ -93,6 +97,7 @@ async def test_the_app_can_turn_compression_off(scratch: Scratch, peer: Place) -
     assert got.get("content-encoding") in (None, "none")
 
 
+@pytest.mark.fact("proxy.tls-versions")
 @pytest.mark.standing("documented", source="docs networking/tls; docs networking/services")
 @pytest.mark.parametrize(
     ("versions", "most", "works"),
@@ -114,6 +119,7 @@ async def test_tls_versions(
     assert (done.exit_code == 0) is works, done
 
 
+@pytest.mark.fact("proxy.self-signed")
 @pytest.mark.standing("assumed", source=f"{CONFIGURATION}: default_self_signed; docs networking/flycast")
 @pytest.mark.parametrize("allowed", [True, False])
 async def test_https_on_flycast_needs_a_self_signed_certificate(
@@ -125,12 +131,14 @@ async def test_https_on_flycast_needs_a_self_signed_certificate(
     assert (await peer.run([*CURL, "-o", "/dev/null", f"https://{host}/"])).exit_code != 0
 
 
+@pytest.mark.fact("proxy.h2-backend-unknown")
 @pytest.mark.standing("documented", source="docs networking/services; docs monitoring/error-codes: PU01")
 async def test_h2_backend_needs_an_app_that_speaks_it(scratch: Scratch, peer: Place) -> None:
     host = await serve(scratch, "http", http_options={"h2_backend": True})
     assert (await head(peer, f"http://{host}/"))["status"] == "502"
 
 
+@pytest.mark.fact("proxy.proxy-proto-v1", "proxy.proxy-proto-v2")
 @pytest.mark.standing("documented", source="docs networking/services: PROXY protocol")
 @pytest.mark.parametrize("version", ["", "v2"])
 async def test_proxy_protocol_tells_who_calls(scratch: Scratch, peer: Place, version: str) -> None:
@@ -148,6 +156,7 @@ async def test_proxy_protocol_tells_who_calls(scratch: Scratch, peer: Place, ver
         assert seen.startswith(f"PROXY TCP6 {me[0]} {it[0]} {me[1]} 5000\r\n".encode())
 
 
+@pytest.mark.fact("proxy.pg-tls")
 @pytest.mark.standing("documented", source="docs networking/services: Postgres TLS handler")
 async def test_postgres_clients_get_tls(scratch: Scratch, peer: Place) -> None:
     program = programs.first_bytes()
@@ -165,6 +174,7 @@ async def test_postgres_clients_get_tls(scratch: Scratch, peer: Place) -> None:
     assert done.stdout == "startup\n", done
 
 
+@pytest.mark.fact("proxy.hard-limit-queue")
 @pytest.mark.standing("documented", source="docs reference/load-balancing; docs apps/concurrency")
 async def test_requests_over_the_hard_limit_wait(scratch: Scratch, peer: Place) -> None:
     limits = {"type": "requests", "soft_limit": 1, "hard_limit": 1}
@@ -183,6 +193,7 @@ async def test_requests_over_the_hard_limit_wait(scratch: Scratch, peer: Place) 
     assert trio.current_time() - began >= 1.5, "one after the other"
 
 
+@pytest.mark.fact("proxy.ports-range")
 @pytest.mark.standing("documented", source=f"{CONFIGURATION}: start_port and end_port")
 async def test_every_port_of_a_range_reaches_the_one_port(scratch: Scratch, peer: Place) -> None:
     app = await scratch.private_app()

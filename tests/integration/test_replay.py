@@ -82,12 +82,13 @@ async def up(peer: Place, app: str, machine: MachineInfo) -> None:
     await eventually(answers)
 
 
-async def target(scratch: Scratch, network: str = "", **changes: Any) -> tuple[str, MachineInfo]:
+async def target(scratch: Scratch, network: str | None = None, **changes: Any) -> tuple[str, MachineInfo]:
     """An app without any IP."""
     app = await scratch.app(network)
     return app, await scratch.machine(app, programs.router(), services=[{**HTTP, **changes}])
 
 
+@pytest.mark.fact("replay.app", "replay.src")
 @pytest.mark.standing("documented", source=f"{DOCS}; docs blueprints/connecting-to-user-machines")
 async def test_an_app_without_any_ip_gets_the_request_and_answers(scratch: Scratch, peer: Place) -> None:
     other, there = await target(scratch)
@@ -104,6 +105,7 @@ async def test_an_app_without_any_ip_gets_the_request_and_answers(scratch: Scrat
     assert (own.seen["app"], "fly-replay-src" in own.seen["headers"]) == (app, False)
 
 
+@pytest.mark.fact("replay.json", "replay.transform")
 @pytest.mark.standing("documented", source=f"{DOCS} (JSON format)")
 async def test_json_replays_and_transforms(scratch: Scratch, peer: Place) -> None:
     other, _ = await target(scratch)
@@ -119,6 +121,7 @@ async def test_json_replays_and_transforms(scratch: Scratch, peer: Place) -> Non
     assert "x-unwanted-header" not in got["headers"]
 
 
+@pytest.mark.fact("replay.region", "replay.instance", "replay.prefer-unavailable")
 @pytest.mark.standing("documented", source=DOCS)
 async def test_regions_and_instances(scratch: Scratch, peer: Place) -> None:
     other = await scratch.app()
@@ -146,6 +149,7 @@ async def test_regions_and_instances(scratch: Scratch, peer: Place) -> None:
         assert (await ask(peer, app, path)).status >= 500
 
 
+@pytest.mark.fact("replay.elsewhere")
 @pytest.mark.standing("documented", source=DOCS)
 async def test_elsewhere_leaves_the_sender_out(scratch: Scratch, peer: Place) -> None:
     app, first = await router(scratch, peer, {"/go": header("elsewhere=true")})
@@ -157,6 +161,7 @@ async def test_elsewhere_leaves_the_sender_out(scratch: Scratch, peer: Place) ->
         assert got["machine"] == second.id
 
 
+@pytest.mark.fact("replay.starts")
 @pytest.mark.standing("documented", source="docs blueprints/connecting-to-user-machines")
 async def test_a_stopped_target_is_started(scratch: Scratch, peer: Place) -> None:
     other, machine = await target(scratch)
@@ -170,6 +175,7 @@ async def test_a_stopped_target_is_started(scratch: Scratch, peer: Place) -> Non
     assert (await ask(peer, app, "/no")).status >= 500
 
 
+@pytest.mark.fact("replay.body", "replay.limit-size")
 @pytest.mark.standing("documented", source=f"{DOCS} (Requirements and Limitations)")
 async def test_bodies_up_to_1_mb_are_replayed(scratch: Scratch, peer: Place, tmp_path: Any) -> None:
     other, _ = await target(scratch)
@@ -184,12 +190,14 @@ async def test_bodies_up_to_1_mb_are_replayed(scratch: Scratch, peer: Place, tmp
             assert got.status >= 400, got
 
 
+@pytest.mark.fact("replay.limit-count")
 @pytest.mark.standing("documented", source="docs monitoring/error-codes (PA02)")
 async def test_a_request_is_not_replayed_for_ever(scratch: Scratch, peer: Place) -> None:
     app, _ = await router(scratch, peer, {"/loop": header("region=any")})
     assert (await ask(peer, app, "/loop")).status >= 500
 
 
+@pytest.mark.fact("replay.limit-count")
 @pytest.mark.standing("documented", source="docs monitoring/error-codes (PA02): up to 10 times")
 async def test_ten_replays_are_allowed(scratch: Scratch, peer: Place) -> None:
     def step(number: int) -> tuple[dict[str, str], str]:
@@ -200,6 +208,7 @@ async def test_ten_replays_are_allowed(scratch: Scratch, peer: Place) -> None:
     assert (await ask(peer, app, "/11")).status >= 500
 
 
+@pytest.mark.fact("replay.cross-network", "replay.errors")
 @pytest.mark.standing("documented", source=f"{DOCS} (Cross-Network Routing); docs monitoring/error-codes")
 async def test_unknown_apps_other_networks_and_wrong_values_are_refused(
     scratch: Scratch, peer: Place
@@ -217,6 +226,7 @@ async def test_unknown_apps_other_networks_and_wrong_values_are_refused(
         assert "fly-replay" not in got.headers
 
 
+@pytest.mark.fact("replay.port")
 @pytest.mark.standing("documented", source="docs blueprints/connecting-to-user-machines (Port Matching)")
 async def test_the_client_s_port_picks_the_service(scratch: Scratch, peer: Place) -> None:
     other = await scratch.app()
@@ -229,6 +239,7 @@ async def test_the_client_s_port_picks_the_service(scratch: Scratch, peer: Place
     assert (await ask(peer, app, "/go")).status >= 500
 
 
+@pytest.mark.fact("replay.receiver")
 @pytest.mark.standing("documented", source=f"{DOCS} (Requirements and Limitations)")
 async def test_the_receiver_needs_the_http_handler(scratch: Scratch, peer: Place) -> None:
     other, _ = await target(scratch, ports=[{"port": 80}])
@@ -236,6 +247,7 @@ async def test_the_receiver_needs_the_http_handler(scratch: Scratch, peer: Place
     assert (await ask(peer, app, "/go")).status >= 500
 
 
+@pytest.mark.fact("replay.timeout-fallback", "replay.failed")
 @pytest.mark.standing("documented", source=f"{DOCS} (Replay Timeout and Fallback)")
 @pytest.mark.parametrize("fallback", ["force_self", "prefer_self"])
 async def test_fallback_tells_the_sender_what_failed(fallback: str, scratch: Scratch, peer: Place) -> None:
@@ -252,6 +264,7 @@ async def test_fallback_tells_the_sender_what_failed(fallback: str, scratch: Scr
     assert int(failed["elapsed_ms"]) >= 0
 
 
+@pytest.mark.fact("replay.cache-path", "replay.cache-status")
 @pytest.mark.standing("documented", source=f"{DOCS} (Path-based Replay Caching)")
 async def test_path_cache_hits_bypasses_and_is_invalidated(scratch: Scratch, peer: Place) -> None:
     app, other = await scratch.app(), await scratch.app()
@@ -286,6 +299,7 @@ async def test_path_cache_hits_bypasses_and_is_invalidated(scratch: Scratch, pee
     assert await status("/cached/it") == "miss"
 
 
+@pytest.mark.fact("replay.cache-session", "replay.cache-status")
 @pytest.mark.standing("documented", source=f"{DOCS} (Session-based Replay Caching)")
 async def test_session_cache_follows_the_cookie(scratch: Scratch, peer: Place) -> None:
     other, _ = await target(scratch)
@@ -319,6 +333,7 @@ CLIENTS = {
 }
 
 
+@pytest.mark.fact("replay.client-headers", "replay.prefer-unavailable")
 @pytest.mark.standing("documented", source=f"{DOCS} (Alternative Routing Headers)")
 async def test_clients_ask_for_regions_and_machines(scratch: Scratch, peer: Place) -> None:
     app, near = await router(scratch, peer, {})

@@ -187,7 +187,7 @@ REFUSALS: dict[str, tuple[str, str, Any, int]] = {
 }
 
 
-@pytest.mark.fact("networks.custom-name")
+@pytest.mark.fact("networks.custom-name", "networks.regions")
 @pytest.mark.parametrize("sentence", REFUSALS)
 async def test_refusal_names_its_reason(raw: httpx.AsyncClient, fly: Fly, sentence: str) -> None:
     method, path, body, status = REFUSALS[sentence]

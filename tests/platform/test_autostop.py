@@ -56,6 +56,7 @@ LOOKS: dict[str, tuple[list[tuple[int, dict[str, Any]]], str, str]] = {
 }
 
 
+@pytest.mark.fact("proxy.autostop", "proxy.autostop-min")
 @pytest.mark.parametrize(("rows", "active", "wanted"), LOOKS.values(), ids=LOOKS)
 def test_find_excess(rows: list[tuple[int, dict[str, Any]]], active: str, wanted: str) -> None:
     base = Machine("", "", "web", "iad", 0, "", "", "", "", MachineConfig(services=(WEB,)), state="started")
@@ -74,6 +75,7 @@ MIXED: dict[tuple[Any, ...], str] = {
 }
 
 
+@pytest.mark.fact("proxy.autostop-mildest")
 @pytest.mark.parametrize(("modes", "wanted"), MIXED.items(), ids=str)
 def test_the_mildest_wins(modes: tuple[Any, ...], wanted: str) -> None:
     config = MachineConfig(services=tuple(replace(WEB, autostop=mode) for mode in modes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ import pytest
 from environment import standing
 from flyroutes.client import Fly
 from flyroutes.reference import FLYCAST, ROUTES, Environment
+from flyroutes.validation import preflight
 from flyroutes.validation.preflight import Evidence, look, no_token, problems
 
 ENVIRONMENT = Environment("acme", "p")
@@ -90,6 +92,16 @@ async def test_a_look_finds_this_network_and_what_it_lacks() -> None:
     assert problems(found) == (), found
     assert [problem.code for problem in problems(before)] == ["no-environment"]
     assert found.api_addresses == found.nameservers
+
+
+def test_a_look_survives_a_host_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Linux after ipv6.disable=1."""
+
+    def none(*_: object) -> None:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    monkeypatch.setattr(preflight.socket, "socket", none)
+    assert list(preflight._source_address("")) == []
 
 
 async def test_a_look_survives_an_api_that_is_not_there() -> None:

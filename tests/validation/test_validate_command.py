@@ -89,6 +89,8 @@ async def test_resolver_that_is_not_flys_is_named(environment: Environment, fly:
     assert "127.0.0.1" in cause["sentence"]
     failing = {result["check"]["source"] or result["check"]["kind"] for result in report["results"]
                if result["verdict"] == "fail"}  # fmt: skip
+    assert report["notes"]
+    assert all(note.isprintable() for note in report["notes"]), report["notes"]
     assert failing == {"laptop", "name"}, "from the Machines, whose resolver is right, all goes well"
 
 
@@ -105,6 +107,7 @@ async def test_healthy_network_raises_no_alarm(number: int, fly: Fly, environmen
         (["--from-inside"], "add --org ORG"),
         (["--org", "personal"], "--prefix NAME"),
         (["--org", "acme", "--prefix", "A_B"], "'A_B'"),
+        (["--org", "acme", "--prefix", "a-scratch"], "choose another"),
         (["--org", "acme", "--report", "report.pdf"], ".html"),
     ],
 )

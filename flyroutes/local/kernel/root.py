@@ -30,6 +30,8 @@ Tree = Mapping[str, "bytes | Tree"]
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """Where programs find the authorities that they trust, the network's own among them."""
+TRUST = {"SSL_CERT_FILE": CERTIFICATES, "NODE_EXTRA_CA_CERTS": CERTIFICATES}
+"""Variables that say so to OpenSSL, Go and Python; and to Node, which else trusts what it was built with."""
 _STATE = Path("/.flyroutes")
 _HOST_ETC = Path("/.host-etc")
 FLY = "/.fly"

@@ -94,6 +94,7 @@ async def test_rare_requests_do_not_keep_it_running(world: World) -> None:
     assert world.logged[0]["message"].endswith("autostop (stop)")
 
 
+@pytest.mark.fact("proxy.autostop-suspend")
 async def test_suspend_where_it_is_possible(world: World) -> None:
     await publish(world, "suspend")
     ends = Ends(world)
@@ -102,6 +103,7 @@ async def test_suspend_where_it_is_possible(world: World) -> None:
     assert ends.orders == [("suspend", "m1")]
 
 
+@pytest.mark.fact("proxy.autostop-suspend")
 @pytest.mark.parametrize(("refuses", "codes"), [("suspend", []), ("suspend, stop", ["PM07"])])
 async def test_suspend_that_is_refused_becomes_a_stop(world: World, refuses: str, codes: list[str]) -> None:
     await publish(world, "suspend")

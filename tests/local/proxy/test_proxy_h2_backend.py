@@ -60,6 +60,7 @@ async def serve(world: World, **changes: Any) -> None:
     world.put(world.machine(int(bound.rpartition(":")[2]), **{**H2, **changes}))
 
 
+@pytest.mark.fact("proxy.h2-backend")
 async def test_app_is_asked_in_http2(world: World) -> None:
     await serve(world)
     got = await world.get("connection: x-hop", "x-hop: 1", "te: trailers", target="/a")
@@ -167,6 +168,7 @@ DEAF: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.fact("proxy.h2-backend-unknown")
 @pytest.mark.parametrize(("app", "code"), DEAF.values(), ids=DEAF)
 async def test_app_that_gives_no_answer(
     world: World, monkeypatch: pytest.MonkeyPatch, app: Any, code: str

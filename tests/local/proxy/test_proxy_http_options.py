@@ -29,6 +29,7 @@ DECODERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+@pytest.mark.fact("proxy.compression")
 @pytest.mark.parametrize("coding", DECODERS)
 async def test_compressed_answer(world: World, coding: str) -> None:
     await world.publish(canned(LONG))
@@ -104,6 +105,7 @@ async def silent(stream: trio.SocketStream) -> None:
     await read_all(stream)
 
 
+@pytest.mark.fact("proxy.idle-timeout")
 async def test_idle_request_is_broken_off(world: World) -> None:
     await world.publish(silent, http_options=HttpOptions(idle_timeout=0.1))
     got = await world.get()
@@ -111,6 +113,7 @@ async def test_idle_request_is_broken_off(world: World) -> None:
     assert b"idle_timeout" in got.body
 
 
+@pytest.mark.fact("proxy.idle-timeout")
 async def test_idle_answer_is_broken_off(world: World) -> None:
     async def stalls(stream: trio.SocketStream) -> None:
         await stream.send_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
@@ -138,6 +141,7 @@ async def test_slow_answer_is_not_idle(world: World) -> None:
     assert (await world.get()).body == b"xxxxxxxx"
 
 
+@pytest.mark.fact("proxy.idle-timeout")
 async def test_idle_websocket_is_broken_off(world: World) -> None:
     switch = b"HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 
@@ -171,6 +175,7 @@ async def test_idle_client_is_let_go(world: World, served: int) -> None:
         assert await read_all(stream) == b""
 
 
+@pytest.mark.fact("proxy.headers-timeout")
 async def test_slow_headers_end_the_connection(world: World) -> None:
     await world.publish(whoami, http_options=HttpOptions(headers_read_timeout=0.1))
     stream = await world.connect()

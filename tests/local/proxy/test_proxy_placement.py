@@ -37,6 +37,7 @@ ASKED = {
 }
 
 
+@pytest.mark.fact("replay.client-headers")
 @pytest.mark.parametrize("headers", ASKED)
 async def test_the_client_asks(headers: tuple[str, ...], world: World) -> None:
     machines = [

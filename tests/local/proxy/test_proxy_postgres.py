@@ -26,6 +26,7 @@ async def shout(stream: trio.SocketStream) -> None:
     await stream.send_all((await stream.receive_some(100)).upper())
 
 
+@pytest.mark.fact("proxy.pg-tls")
 @pytest.mark.parametrize("asked", [[SSL_REQUEST], [GSS_REQUEST, SSL_REQUEST]])
 async def test_postgres_over_tls(world: World, asked: list[bytes]) -> None:
     await world.publish(shout, handlers=("pg_tls",))

@@ -78,6 +78,7 @@ ORDERS = {
 }
 
 
+@pytest.mark.fact("replay.app", "replay.any-status")
 @pytest.mark.parametrize("form", ORDERS)
 async def test_either_form_replays_to_an_app_without_any_ip(form: str, world: World) -> None:
     apps = await two_apps(world, ORDERS[form])
@@ -101,6 +102,7 @@ async def test_replay_answers_over_http2(world: World) -> None:
     assert (got.json()["app"], got.json()["length"]) == ("t1", 1000)
 
 
+@pytest.mark.fact("replay.src")
 async def test_source_header_tells_who_where_when_and_state(world: World) -> None:
     await two_apps(world, replay("app=target;state=se cret=1"), region="ams")
     before = time.time()
@@ -133,6 +135,7 @@ WITHIN = {
 }
 
 
+@pytest.mark.fact("replay.region", "replay.instance", "replay.elsewhere")
 @pytest.mark.parametrize("order", WITHIN)
 async def test_replay_within_the_app(order: str, world: World) -> None:
     apps = Apps(world, replay(order))
@@ -228,6 +231,7 @@ async def test_a_stopped_target_is_started(world: World) -> None:
     assert world.started == ["t1"]
 
 
+@pytest.mark.fact("replay.body")
 async def test_body_is_sent_again_whole(world: World) -> None:
     apps = await two_apps(world, replay("app=target"))
     got = await apps.post(MB)
@@ -262,6 +266,7 @@ def chunked(size: int) -> bytes:
     return head + chunk * (size // 0x10000) + b"0\r\n\r\n"
 
 
+@pytest.mark.fact("replay.limit-size")
 @pytest.mark.parametrize("early", [False, True])
 async def test_over_1_mb_is_not_replayed(early: bool, world: World) -> None:
     apps = Apps(world, replay("app=target"))
@@ -300,6 +305,7 @@ async def test_over_1_mb_passes_without_a_replay(world: World) -> None:
     assert answer(await world.ask(chunked(3 * MB))).json()["length"] == 3 * MB
 
 
+@pytest.mark.fact("replay.limit-count")
 async def test_ten_replays_and_no_more(world: World) -> None:
     apps = Apps(world, b"")
     await apps.up()
@@ -328,6 +334,7 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
 }
 
 
+@pytest.mark.fact("replay.errors")
 @pytest.mark.parametrize("mistake", REFUSED)
 async def test_refused_replays(mistake: str, world: World) -> None:
     order, code, reason = REFUSED[mistake]
@@ -341,6 +348,7 @@ async def test_refused_replays(mistake: str, world: World) -> None:
     assert target.seen == far.seen == []
 
 
+@pytest.mark.fact("replay.cross-network")
 async def test_another_network_when_the_organization_allows_it(world: World) -> None:
     apps = Apps(world, replay("app=far"))
     await apps.add("f1", "far")
@@ -362,6 +370,7 @@ FALLBACKS = {
 }
 
 
+@pytest.mark.fact("replay.timeout-fallback", "replay.failed")
 @pytest.mark.parametrize("failure", FALLBACKS)
 @pytest.mark.parametrize("fallback", ["force_self", "prefer_self"])
 async def test_fallback_returns_to_the_sender(fallback: str, failure: str, world: World) -> None:
@@ -420,6 +429,7 @@ async def test_no_fallback_without_need_or_wish(world: World) -> None:
     assert b"within 0.05 s" in got.body
 
 
+@pytest.mark.fact("replay.timeout-fallback")
 async def test_a_fallback_may_not_be_replayed_again(world: World) -> None:
     apps = Apps(world, replay("app=nowhere"))
     apps.web.script = lambda seen: replay("app=target;instance=gone;fallback=force_self")
@@ -489,6 +499,7 @@ async def test_a_target_at_its_hard_limit_is_waited_for(
     assert world.codes() == ["PR03"]
 
 
+@pytest.mark.fact("replay.websocket")
 async def test_the_target_upgrades_to_a_websocket(world: World) -> None:
     async def upgrade(stream: trio.SocketStream) -> None:
         await canned(

@@ -46,6 +46,7 @@ class Pair:
         return given.get("fly-replay-cache-status")
 
 
+@pytest.mark.fact("replay.cache-path")
 @pytest.mark.parametrize("order", [CACHED, OPEN, AS_JSON])
 async def test_path_cache_spares_the_app(order: bytes, world: World) -> None:
     pair = await Pair(world, order).up()
@@ -79,6 +80,7 @@ IN_VAIN = {
 }
 
 
+@pytest.mark.fact("replay.cache-conditions")
 @pytest.mark.parametrize("mistake", IN_VAIN)
 async def test_what_cannot_be_cached_is_replayed_and_logged(mistake: str, world: World) -> None:
     order, reason = IN_VAIN[mistake]
@@ -127,6 +129,7 @@ async def test_an_entry_whose_target_is_gone_leads_back_to_the_app(world: World)
     assert world.codes() == []
 
 
+@pytest.mark.fact("replay.cache-conditions")
 async def test_only_the_app_that_was_addressed_caches(world: World) -> None:
     pair = await Pair(world, replay("app=target")).up()
     pair.target.script = lambda seen: (
@@ -161,6 +164,7 @@ async def test_session_cache_by_cookie(world: World) -> None:
     assert await pair.status(seven, SKIP) == "hit"
 
 
+@pytest.mark.fact("replay.cache-session")
 async def test_session_cache_by_header_on_the_longest_path(world: World) -> None:
     pair = await Pair(
         world, replay("app=target"), http_options=HttpOptions(replay_cache=(COOKIE, HEADER))

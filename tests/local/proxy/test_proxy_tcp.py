@@ -10,6 +10,8 @@ import pytest
 import trio
 
 from fly_proxy import ADDRESS, free_port, read_all, whoami
+from flyroutes.local.proxy import balancer
+from flyroutes.platform.model import Concurrency
 
 if TYPE_CHECKING:
     from fly_proxy import World
@@ -54,6 +56,17 @@ async def test_connection_counts_as_load_while_it_lives(world: World) -> None:
     stream = await world.connect()
     await world.until(lambda: world.proxy.load(machine.id) == 1)
     await stream.aclose()
+    await world.until(lambda: world.proxy.load(machine.id) == 0)
+
+
+@pytest.mark.fact("proxy.hard-limit-raw")
+async def test_connection_that_waits_in_vain_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(balancer, "QUEUE_TIMEOUT", 0.05)
+    machine = await world.publish(sum_up, handlers=(), concurrency=Concurrency("connections", 1, 1))
+    async with await world.connect():
+        await world.until(lambda: world.proxy.load(machine.id) == 1)
+        assert await world.ask() == b""
+    assert world.codes() == ["PR03"]
     await world.until(lambda: world.proxy.load(machine.id) == 0)
 
 

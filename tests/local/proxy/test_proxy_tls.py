@@ -125,6 +125,7 @@ ONLY: dict[str, tuple[tuple[TlsVersion, ...], str, str | None]] = {
 KNOWN = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
+@pytest.mark.fact("proxy.tls-versions", "proxy.shared-v4-tls")
 @pytest.mark.parametrize("address", [ADDRESS, SHARED])
 @pytest.mark.parametrize(("offered", "wanted", "agreed"), ONLY.values(), ids=ONLY)
 async def test_versions_of_the_service(
@@ -155,6 +156,7 @@ async def subject(world: World, name: str | None, **where: Any) -> bytes:
     return certificate
 
 
+@pytest.mark.fact("proxy.self-signed")
 @pytest.mark.parametrize("name", ["web.flycast", "other.example", None])
 async def test_self_signed_where_no_certificate_is(world: World, name: str | None) -> None:
     machine = world.machine(await world.serve(whoami), handlers=("tls",), default_self_signed=True)
