@@ -27,7 +27,6 @@ class Journal:
         self.counts: Counter[str] = Counter()
         self.problems: list[str] = []
         self.slowest: dict[str, float] = {}
-        self.api_down = False
 
     def problem(self, text: str) -> None:
         """Note what must not happen, and say it at once."""

@@ -166,5 +166,8 @@ async def _follow(soak: Soak, door: Door, seconds: float, seed: str) -> int:
 
 
 if __name__ == "__main__":
-    duration, chosen, *_ = (*sys.argv[1:], *("", "")[len(sys.argv) - 1 :], "")
+    duration, chosen = [*sys.argv[1:], "", ""][:2]
+    if duration and not duration.isdecimal():
+        print(f"soak: expected whole seconds, then a seed, got {duration!r}", file=sys.stderr)
+        sys.exit(2)
     sys.exit(main(float(duration or SECONDS), chosen or str(int(time.time()))))
