@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -24,6 +24,24 @@ if TYPE_CHECKING:
 
     from flyroutes.local.control import Control
     from flyroutes.platform.model import Machine
+
+
+class _Connection(TCPServer):
+    """One connection. hypercorn keeps one that its client has closed until the keep-alive timeout."""
+
+    def __init__(self, *settings: Any) -> None:
+        super().__init__(*settings)
+        self._left = trio.Event()
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        self._left.set()
+
+    async def _idle_timeout(self) -> None:
+        with trio.move_on_after(self.config.keep_alive_timeout):
+            await self._left.wait()
+        with trio.CancelScope(shield=True):
+            await self._initiate_server_close()
 
 
 class APIServer:
@@ -61,6 +79,6 @@ class APIServer:
         """hypercorn lets an exception of one connection end the server: here it ends that one alone."""
         state = ConnectionState(LifespanState())
         try:
-            await TCPServer(app, self._config, self._context, state, stream).run()  # type: ignore[arg-type]
+            await _Connection(app, self._config, self._context, state, stream).run()
         except* Exception as group:
             logging.getLogger("flyroutes.api").warning("a connection failed: %r", group.exceptions)

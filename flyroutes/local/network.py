@@ -113,6 +113,7 @@ class LocalNetwork:
         self._launcher.say({"ready": {"kinds": list(door), "env": env}}, list(door.values()))
 
     def _observe(self, platform: Platform) -> None:
+        self._proxy.let_go(platform)
         self._kernel.apply(platform)
         self._proxy.update(platform)
         wanted = set(resolver_addresses(platform))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import subprocess
+import sys
 from pathlib import Path
 
 import trio
 
+from command import ROOT
 from flyroutes.client import Fly
 from flyroutes.validation.places import eventually
 
@@ -84,3 +87,41 @@ async def test_suspending_stops_every_process_and_resuming_lets_them_go_on() -> 
             with trio.CancelScope(shield=True):
                 await fly.delete_app(app, force=True)
     assert _states_below(process_1) == set()
+
+
+ENDED = """
+import os, traceback
+from flyroutes.local.kernel import freezer, syscalls
+from flyroutes.local.kernel.namespaces import Home
+
+def stop_one_that_has_ended():
+    syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("proc", "/proc", "proc", 0)
+    home = Home()
+    with home.away(syscalls.CLONE_NEWPID):
+        process_1 = os.fork()
+        if process_1 == 0:
+            os._exit(0)
+    os.waitid(os.P_PID, process_1, os.WEXITED | os.WNOWAIT)
+    freezer.stop(home, process_1)
+    freezer.go_on(home, process_1)
+    print("nothing to do")
+
+syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS)
+pid = os.fork()
+if pid == 0:
+    try:
+        stop_one_that_has_ended()
+    except BaseException:
+        traceback.print_exc()
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+
+
+async def test_a_machine_that_has_just_ended_can_be_suspended_in_vain() -> None:
+    """Its end may not have been heard of when somebody asks for it."""
+    with trio.fail_after(20):
+        command = [sys.executable, "-u", "-c", ENDED]
+        done = await trio.run_process(command, capture_stdout=True, stderr=subprocess.STDOUT, cwd=ROOT)
+    assert done.stdout == b"nothing to do\n"

@@ -351,3 +351,14 @@ async def test_client_reads_its_environment(url: str) -> None:
     ):
         with pytest.raises(ConfigError, match=named):
             Fly.from_environment(env)
+
+
+async def test_a_connection_ends_with_its_client(url: str) -> None:
+    """And not when the keep-alive timeout has passed: each is an open file of the network."""
+    host, port = url.removeprefix("http://").split(":")
+    async with await trio.open_tcp_stream(host, int(port)) as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert (await stream.receive_some(65536)).startswith(b"HTTP/1.1 ")
+        await stream.send_eof()
+        while await stream.receive_some(65536):
+            pass

@@ -118,6 +118,7 @@ class World:
             machines={machine.id: machine for machine in machines},
             cross_network_replays=cross_network_replays,
         )
+        self.proxy.let_go(self.platform)
         self.proxy.update(self.platform)
 
     async def publish(self, handler: Handler, **changes: Any) -> Machine:

@@ -8,12 +8,16 @@ that had stopped before goes on with the rest.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flyroutes.local.kernel.namespaces import Home
+
+_ENDING = (errno.ENOMEM, errno.ENOENT)
+"""Of a fork beside a process 1 that is ending, and of its files in /proc: soon there is nobody to signal."""
 
 
 def stop(home: Home, pid: int) -> None:
@@ -30,11 +34,16 @@ def go_on(home: Home, pid: int) -> None:
 
 def _signal_all(home: Home, pid: int, number: int) -> None:
     """Signal all but process 1 at once, so that none can fork its way out (kill(2), pid -1)."""
-    with home.visiting(pid):
-        child = os.fork()
-        if child == 0:
-            # That nobody is left to signal is an error too.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, number)
-            os._exit(0)
+    try:
+        with home.visiting(pid):
+            child = os.fork()
+            if child == 0:
+                # That nobody is left to signal is an error too.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(-1, number)
+                os._exit(0)
+    except OSError as error:
+        if error.errno in _ENDING:
+            return
+        raise
     os.waitpid(child, 0)

@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import socket
+import time
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import h11
@@ -30,7 +31,7 @@ MAX_HEAD = 65536
 class AppConnection:
     """One TCP connection to a Machine's service. `used` tells whether a request was sent on it before."""
 
-    __slots__ = ("candidate", "http", "idle_since", "poolable", "stream", "used")
+    __slots__ = ("candidate", "http", "idle_since", "opened_at", "poolable", "stream", "used")
     kind: ClassVar[Kind] = "http/1.1"
 
     def __init__(self, stream: trio.SocketStream, candidate: Candidate, poolable: bool) -> None:
@@ -39,6 +40,7 @@ class AppConnection:
         self.poolable = poolable
         self.used = False
         self.idle_since = 0.0
+        self.opened_at = time.time()
         self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
 
     async def receive(self) -> None:

@@ -13,11 +13,12 @@ import trio
 from flyroutes.local.proxy.appside import AppConnection, Kind, Pool, dial
 from flyroutes.local.proxy.appside_http2 import Http2AppConnection
 from flyroutes.local.proxy.failure import Failure, connect_failure
+from flyroutes.local.proxy.tcp import hang_up
 from flyroutes.platform.balancing import Forward, Refuse, Start, Wait, started_at
 from flyroutes.platform.placement import ANYWHERE, Placement, choose_placed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from flyroutes.platform.model import Machine
     from flyroutes.platform.routing import Candidate, Route
@@ -31,6 +32,8 @@ BOOT_RETRY = 0.025
 QUEUE_TIMEOUT = 10.0
 """How long a request waits for a Machine below its hard limit before it is a 503 (assumed)."""
 START_TIMEOUT = 30.0
+LAST_WORDS_SECONDS = 1.0
+"""For what a process said before it ended to arrive."""
 
 
 class Balancer:
@@ -53,6 +56,8 @@ class Balancer:
         self._queues: defaultdict[tuple[str, int], trio.lowlevel.ParkingLot]
         self._queues = defaultdict(trio.lowlevel.ParkingLot)
         self._pool = Pool()
+        self._in_use: set[AppConnection] = set()
+        self._machines: Mapping[str, Machine] = {}
         self._random = random.Random()
         self._nursery: trio.Nursery | None = None
 
@@ -64,13 +69,29 @@ class Balancer:
                 while True:
                     await trio.sleep(1)
                     self._pool.sweep()
+                    self._hang_up(time.time() - LAST_WORDS_SECONDS)
         finally:
             self._pool.close()
 
-    def changed(self) -> None:
+    def changed(self, machines: Mapping[str, Machine]) -> None:
         """The platform changed: whoever waits for a Machine looks again."""
+        self._machines = machines
         for queue in self._queues.values():
             queue.unpark_all()
+
+    def _hang_up(self, horizon: float) -> None:
+        """End connections to processes that had ended by then.
+
+        A process closes its connections when it ends, but not every close arrives: not from a suspended
+        Machine, whose link is down, nor behind bytes for which a slow client left no room.
+        """
+        for connection in self._in_use:
+            machine = self._machines.get(connection.candidate.machine.id)
+            if not machine or any(
+                event.exit_code is not None and connection.opened_at < event.timestamp < horizon
+                for event in machine.events
+            ):
+                hang_up(connection.stream)
 
     async def connect(
         self,
@@ -103,6 +124,7 @@ class Balancer:
     def release(self, connection: AppConnection) -> None:
         """The request or connection is over; pool it when another request may follow, else close it."""
         self._discharge(connection.candidate)
+        self._in_use.discard(connection)
         if connection.idle():
             self._pool.put(connection)
         else:
@@ -117,12 +139,13 @@ class Balancer:
         self.loads[candidate.key] += 1
         self.given[candidate.machine.id] = trio.current_time()
         try:
-            if pooled and (waiting := self._pool.take(candidate, kind)):
-                return waiting
-            return _CONNECTIONS[kind](await dial(candidate), candidate, pooled)
+            connection = self._pool.take(candidate, kind) if pooled else None
+            connection = connection or _CONNECTIONS[kind](await dial(candidate), candidate, pooled)
         except BaseException:
             self._discharge(candidate)
             raise
+        self._in_use.add(connection)
+        return connection
 
     def _discharge(self, candidate: Candidate) -> None:
         self.loads[candidate.key] -= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from http import HTTPStatus
@@ -157,7 +158,8 @@ class Http1Client:
         with trio.move_on_after(LINGER_SECONDS):
             if self.http.their_state in (h11.SEND_BODY, h11.ERROR):
                 await _linger(_transport(self.stream))
-            await self.stream.aclose()
+            with contextlib.suppress(trio.ClosedResourceError):  # after lingering, no room for TLS's own end
+                await self.stream.aclose()
 
     async def _next_event(self) -> object:
         while (event := self._parse()) is h11.NEED_DATA:

@@ -50,6 +50,7 @@ class Http2Connection:
         self.http.initiate_connection()
         self.http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW})
         self.http.increment_flow_control_window(CONNECTION_WINDOW - 65535)
+        problem = ""  # stays so when the writer finds the client gone, and cancels
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, nursery.cancel_scope)
             problem = await self._read(nursery)

@@ -14,7 +14,7 @@ from flyroutes.local.proxy.balancer import Balancer
 from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.gateway import Gateway
 from flyroutes.local.proxy.inbound import Inbound, send_preface
-from flyroutes.local.proxy.tcp import relay
+from flyroutes.local.proxy.tcp import hang_up, relay
 from flyroutes.local.proxy.tls import Offer, agree_on_tls, terminate
 from flyroutes.platform.routing import app_named, find_app, is_shared, listeners
 
@@ -50,6 +50,7 @@ class Proxy:
         self._balancer = Balancer(start_machine, self._log, region)
         self._gateway = Gateway(snapshot, self._balancer, self._log, region)
         self._listeners: dict[tuple[str, int], trio.socket.SocketType] = {}
+        self._serving: set[Inbound] = set()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -65,6 +66,13 @@ class Proxy:
             for key in list(self._listeners):
                 self._listeners.pop(key).close()
 
+    def let_go(self, platform: Platform) -> None:
+        """End connections to addresses that no app of `platform` has; call it while they still are ours."""
+        kept = {ip.address for app in platform.apps.values() for ip in app.ips}
+        for inbound in self._serving:
+            if inbound.address not in kept and isinstance(inbound.stream, trio.SocketStream):
+                hang_up(inbound.stream)
+
     def update(self, platform: Platform) -> None:
         """Listen where `platform` says, and nowhere else. Connections already accepted go on."""
         wanted = listeners(platform)
@@ -72,7 +80,7 @@ class Proxy:
             self._listeners.pop(key).close()
         for key in sorted(wanted - self._listeners.keys()):
             self._listen(key)
-        self._balancer.changed()
+        self._balancer.changed(platform.machines)
 
     def load(self, machine_id: str) -> int:
         """How many connections or requests the Machine is handling now."""
@@ -127,6 +135,7 @@ class Proxy:
 
     async def _guard(self, inbound: Inbound) -> None:
         """Nothing that happens to one connection reaches another."""
+        self._serving.add(inbound)
         try:
             await self._serve(inbound)
         except Failure as failure:
@@ -134,6 +143,7 @@ class Proxy:
         except Exception as error:
             self._log(f"internal error: {error!r}", code="", **inbound.fields)
         finally:
+            self._serving.discard(inbound)
             await trio.aclose_forcefully(inbound.stream)
 
     async def _serve(self, inbound: Inbound) -> None:

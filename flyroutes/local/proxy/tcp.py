@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import struct
 from typing import TYPE_CHECKING, Literal
@@ -33,6 +35,17 @@ async def _copy(source: Stream, sink: Stream, scope: trio.CancelScope) -> None:
             scope.cancel()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         scope.cancel()
+
+
+def hang_up(stream: trio.SocketStream) -> None:
+    """End a connection whose other side nothing reaches any more; what it has said can still be read.
+
+    Whoever uses it finds it ended, and closing it leaves the kernel nothing to repeat.
+    """
+    # A plain duplicate: Trio would blame its user for the end.
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(stream.socket.fileno())) as plain:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        plain.shutdown(socket.SHUT_RDWR)
 
 
 def proxy_header(version: Literal["v1", "v2"], source: tuple[str, int], target: tuple[str, int]) -> bytes:
