@@ -66,7 +66,7 @@ async def test_connection_that_waits_in_vain_is_closed(world: World, monkeypatch
     async with await world.connect():
         await world.until(lambda: world.proxy.load(machine.id) == 1)
         assert await world.ask() == b""
-    assert world.codes() == ["PR03"]
+    assert world.codes() == ["PR01"]
     await world.until(lambda: world.proxy.load(machine.id) == 0)
 
 
