@@ -8,7 +8,7 @@ import sys
 
 import report
 
-TABLES = ("servers", "rps", "echo", "resolver", "up", "machines", "proxy", "validate")
+TABLES = ("servers", "rps", "echo", "resolver", "up", "machines", "proxy", "wake", "validate")
 
 
 def main(names: list[str]) -> int:
