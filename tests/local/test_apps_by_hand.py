@@ -171,6 +171,7 @@ app = "sleep 600"
 """
 
 
+@pytest.mark.fact("runtime.env-release")
 @pytest.mark.parametrize(
     ("code", "status", "words"), [(0, 0, []), (3, 1, ["release_command", "exited with 3"])]
 )
