@@ -63,8 +63,9 @@ def _has_private_name(snapshot: Snapshot, role: str) -> bool:
 def _right_resolver(found: Findings, label: str, place: str) -> str:
     """The command that gives the place Fly's resolver."""
     if label == LAPTOP:
-        network = found.snapshot.prefix48 or "fdaa:<network>"
-        return f"DNS = {network}::3 in the WireGuard file, then wg-quick down and up"
+        network = found.snapshot.network
+        server = network[3] if network else "fdaa:<network>::3"
+        return f"DNS = {server} in the WireGuard file, then wg-quick down and up"
     app = found.snapshot[label.partition(" ")[0]]
     return f"fly machine restart {place} -a {app.name}"
 

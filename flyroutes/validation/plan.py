@@ -78,7 +78,7 @@ def names(environment: Environment, snapshot: Snapshot) -> Iterator[Planned]:
     if flycast.found:
         # Of an address for another network the documentation does not say that the name leaves it out.
         every = flycast.of_type("private_v6")
-        own = {ip.address for ip in every if not snapshot.prefix48 or snapshot.is_here(ip.address)}
+        own = {ip.address for ip in every if not snapshot.network or snapshot.is_here(ip.address)}
         exactly = len(own) == len(every)
         yield _name(FLYCAST, f"{flycast.name}.flycast", "AAAA", own, "docs networking/flycast", exactly)
     for role in (PUBLIC, ECHO):

@@ -16,6 +16,7 @@ import trio
 from flyroutes.client import Fly
 from flyroutes.errors import PlatformError
 from flyroutes.reference import CLIENT, ROUTES
+from flyroutes.validation.snapshot import network_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -209,8 +210,8 @@ def _tunnel(evidence: Evidence) -> tuple[Problem, ...]:
         return (Problem("no-tunnel", sentence, _tunnel_command(evidence.environment)),)
     if not evidence.machine_ip:
         return ()
-    network = _network(evidence.machine_ip)
-    if any(_network(address) == network for address, _ in evidence.own):
+    network = network_of(evidence.machine_ip)
+    if any(network_of(address) == network for address, _ in evidence.own):
         return ()
     mine = ", ".join(address for address, _ in evidence.own)
     sentence = (
@@ -234,7 +235,7 @@ def _resolver(evidence: Evidence) -> tuple[Problem, ...]:
     if any(IPv6Address(address.partition("%")[0]) in _SIX_PN for address in evidence.api_addresses):
         return ()
     address, interface = evidence.own[0]
-    server = str(_network(evidence.machine_ip or address)[3])
+    server = str(network_of(evidence.machine_ip or address)[3])
     asked = ", ".join(evidence.nameservers) or "no nameserver"
     sentence = (
         "the system's resolver is not Fly's, it has no address for _api.internal: "
@@ -243,8 +244,3 @@ def _resolver(evidence: Evidence) -> tuple[Problem, ...]:
     link = interface or "INTERFACE"
     command = f"sudo resolvectl dns {link} {server} && sudo resolvectl domain {link} '~internal' '~flycast'"
     return (Problem("resolver", sentence, command, fatal=False),)
-
-
-def _network(address: str) -> IPv6Network:
-    """The 6PN of an address (docs networking/private-networking: 48 bits)."""
-    return IPv6Network((address, 48), strict=False)

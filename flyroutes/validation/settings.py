@@ -136,10 +136,8 @@ def _flycast_ip(app: AppFound, snapshot: Snapshot) -> str:
     private = app.of_type("private_v6")
     if not private:
         return "no Flycast address is allocated"
-    if snapshot.prefix48 and not any(snapshot.is_here(ip.address) for ip in private):
-        return (
-            f"its Flycast address {private[0].address} is for another network than {snapshot.prefix48}::/48"
-        )
+    if snapshot.network and not any(snapshot.is_here(ip.address) for ip in private):
+        return f"its Flycast address {private[0].address} is for another network than {snapshot.network}"
     return ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from ipaddress import IPv6Address
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -81,20 +81,19 @@ class Snapshot:
         return self.apps[role]
 
     @property
-    def prefix48(self) -> str:
-        """The /48 of the four apps' network, as the first Machine's address tells it; empty without one."""
+    def network(self) -> IPv6Network | None:
+        """The 6PN of the four apps, as the first Machine's address tells it; None without one."""
         addresses = [one.private_ip for role in ROUTES for one in self.apps[role].machines if one.private_ip]
-        return network_prefix(addresses[0]) if addresses else ""
+        return network_of(addresses[0]) if addresses else None
 
     def is_here(self, address: str) -> bool:
         """Whether a 6PN or Flycast address belongs to the four apps' network."""
-        return network_prefix(address) == self.prefix48
+        return network_of(address) == self.network
 
 
-def network_prefix(address: str) -> str:
-    """The /48 of a 6PN or Flycast address, as `fdaa:0:18` (docs networking/private-networking)."""
-    groups = IPv6Address(address).exploded.split(":")[:3]
-    return ":".join(f"{int(group, 16):x}" for group in groups)
+def network_of(address: str) -> IPv6Network:
+    """The /48 of a 6PN or Flycast address (docs networking/private-networking)."""
+    return IPv6Network((address, 48), strict=False)
 
 
 def has_port(entry: Mapping[str, Any], number: int) -> bool:
