@@ -2,62 +2,34 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import h2.config
 import h2.connection
 import h2.events
-import hypercorn.trio
 import pytest
 import trio
-from hypercorn.config import Config
 
 from fly_proxy import REQUESTS, canned, read_all, whoami
 from flyroutes.local.proxy import appside_http2
 from flyroutes.platform.model import Concurrency, HttpOptions
+from h2_apps import BODY, bare_h2, serve_asgi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from fly_proxy import World
+    from fly_proxy import Handler, World
 
     Respond = Callable[[h2.connection.H2Connection, int], None]
 
 H2: dict[str, Any] = {"http_options": HttpOptions(h2_backend=True)}
-SIZE = 20_000_000
-PIECE = bytes(range(256)) * 256
-BODY = (PIECE * (SIZE // len(PIECE) + 1))[:SIZE]
-
-
-async def asgi(scope: Any, receive: Any, send: Any) -> None:
-    """Sends 20 MB for /large, else what it has seen."""
-    assert scope["type"] == "http", "no lifespan here, which hypercorn takes as a plain no"
-    digest, more = hashlib.sha256(), True
-    while more:
-        message = await receive()
-        digest.update(message["body"])
-        more = message["more_body"]
-    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    seen = {**scope, "headers": headers, "sha256": digest.hexdigest(), "client": scope["client"][1]}
-    seen = {key: seen[key] for key in ("http_version", "method", "path", "headers", "sha256", "client")}
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-a", b"1")]})
-    pieces = (BODY[i : i + 65536] for i in range(0, SIZE, 65536)) if scope["path"] == "/large" else ()
-    for piece in pieces or [json.dumps(seen).encode()]:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
 
 
 async def serve(world: World, **changes: Any) -> None:
     """hypercorn as the only Machine of `web`."""
-    config = Config()
-    config.bind, config.accesslog, config.errorlog = ["127.0.0.1:0"], None, None
-    run = functools.partial(hypercorn.trio.serve, mode="asgi")
-    (bound,) = await world.nursery.start(run, asgi, config)
-    world.put(world.machine(int(bound.rpartition(":")[2]), **{**H2, **changes}))
+    world.put(world.machine(await serve_asgi(world.nursery), **{**H2, **changes}))
 
 
 @pytest.mark.fact("proxy.h2-backend")
@@ -98,22 +70,14 @@ async def test_large_bodies(world: World, tmp_path: Path, version: str) -> None:
     assert (seen["method"], seen["sha256"]) == ("PUT", hashlib.sha256(BODY).hexdigest())
 
 
-def http2_app(respond: Respond) -> Callable[[trio.SocketStream], Any]:
-    """An app on bare h2 that calls `respond(connection, stream)` as soon as it has a request's head."""
+def http2_app(respond: Respond) -> Handler:
+    """A bare app that calls `respond(connection, stream)` as soon as it has a request's head."""
 
-    async def handler(stream: trio.SocketStream) -> None:
-        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        http.initiate_connection()
-        await stream.send_all(http.data_to_send())
-        while data := await stream.receive_some(65536):
-            for event in http.receive_data(bytes(data)):
-                if isinstance(event, h2.events.RequestReceived):
-                    respond(http, event.stream_id)
-            await stream.send_all(http.data_to_send())
-            if http.state_machine.state is h2.connection.ConnectionState.CLOSED:
-                return  # it has gone away: what the proxy still acknowledges is for nobody
+    def on_event(http: h2.connection.H2Connection, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.RequestReceived):
+            respond(http, event.stream_id)
 
-    return handler
+    return bare_h2(on_event)
 
 
 OK = [(":status", "200")]
@@ -199,20 +163,14 @@ async def test_app_without_window_gets_no_more(world: World) -> None:
     """What the app has not taken of an upload stays with the client."""
     received: list[int] = []
 
-    async def handler(stream: trio.SocketStream) -> None:
-        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        http.initiate_connection()
-        await stream.send_all(http.data_to_send())
-        while data := await stream.receive_some(65536):
-            for event in http.receive_data(bytes(data)):
-                if isinstance(event, h2.events.DataReceived):
-                    received.append(len(event.data))
-                if sum(received) == 65535:  # the window of HTTP/2 when nobody says another
-                    http.send_headers(event.stream_id, OK, end_stream=True)
-                    received.append(1)
-            await stream.send_all(http.data_to_send())
+    def on_event(http: h2.connection.H2Connection, event: Any) -> None:
+        if isinstance(event, h2.events.DataReceived):
+            received.append(len(event.data))
+        if sum(received) == 65535:  # the window of HTTP/2 when nobody says another
+            http.send_headers(event.stream_id, OK, end_stream=True)
+            received.append(1)
 
-    await world.publish(handler, **H2)
+    await world.publish(bare_h2(on_event), **H2)
     got = await world.ask(
         b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n",
         b"x" * 1_000_000,

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import h2.config
 import h2.connection
 import h2.events
-import hypercorn.trio
 import pytest
-from hypercorn.config import Config
 
 from fly_proxy import REQUESTS, Scripted, answer, replay
 from flyroutes.platform.model import HttpOptions
+from h2_apps import bare_h2, serve_asgi
 
 if TYPE_CHECKING:
     import trio
@@ -40,16 +37,13 @@ class Sender:
 
     async def __call__(self, stream: trio.SocketStream) -> None:
         self.connections += 1
-        http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
-        http.initiate_connection()
-        await stream.send_all(http.data_to_send())
-        while data := await stream.receive_some(65536):
-            for event in http.receive_data(bytes(data)):
-                if isinstance(event, h2.events.DataReceived):
-                    http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                elif isinstance(event, h2.events.StreamEnded):
-                    self._answer(http, event.stream_id)
-            await stream.send_all(http.data_to_send())
+        await bare_h2(self._on_event)(stream)
+
+    def _on_event(self, http: h2.connection.H2Connection, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.DataReceived):
+            http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, h2.events.StreamEnded):
+            self._answer(http, event.stream_id)
 
     def _answer(self, http: h2.connection.H2Connection, stream: int) -> None:
         http.send_headers(stream, [(":status", "307"), self.header], end_stream=not self.body)
@@ -83,32 +77,14 @@ async def test_a_sender_over_http2_that_says_too_much(world: World) -> None:
     assert (got.status, world.codes()) == (502, ["PA03"])
 
 
-async def asgi(scope: Any, receive: Any, send: Any) -> None:
-    """Says what it has seen."""
-    assert scope["type"] == "http", "no lifespan here, which hypercorn takes as a plain no"
-    digest, more = hashlib.sha256(), True
-    while more:
-        message = await receive()
-        digest.update(message["body"])
-        more = message["more_body"]
-    headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-    seen = {"http": scope["http_version"], "headers": headers, "sha256": digest.hexdigest()}
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
-
-
 async def test_a_target_that_speaks_http2(world: World) -> None:
-    config = Config()
-    config.bind, config.accesslog, config.errorlog = ["127.0.0.1:0"], None, None
-    run = functools.partial(hypercorn.trio.serve, mode="asgi")
-    (bound,) = await world.nursery.start(run, asgi, config)
     sender = Scripted(lambda seen: replay("app=target;state=s"))
     world.put(
         world.machine(await world.serve(sender), "m1"),
-        world.machine(int(bound.rpartition(":")[2]), "t1", app="target", **H2),
+        world.machine(await serve_asgi(world.nursery), "t1", app="target", **H2),
     )
     got = answer(await world.ask(POST, b"b" * 100_000)).json()
-    assert (got["http"], got["sha256"]) == ("2", hashlib.sha256(b"b" * 100_000).hexdigest())
+    assert (got["http_version"], got["sha256"]) == ("2", hashlib.sha256(b"b" * 100_000).hexdigest())
     assert got["headers"]["fly-replay-src"].endswith(";state=s")
     assert sender.seen[0]["length"] == 100_000
 
