@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from asking import awake
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.validation.places import Place
 from flyroutes.validation.routes import LAPTOP
 from scratch import Scratch

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from conftest import Inside, Scratch
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 DOCS = "docs networking/private-networking"

@@ -16,7 +16,7 @@ from flyroutes.validation.places import Place, eventually
 if TYPE_CHECKING:
     from conftest import Inside, Scratch
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
     from flyroutes.reference import Environment
 
 

@@ -15,7 +15,7 @@ from flyroutes.validation.places import Place, eventually
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
 
 API = "http://_api.internal:4280/v1"
 CODE = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}"]

@@ -13,7 +13,7 @@ from flyroutes.validation.places import Place, eventually
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import MachineInfo
+    from flyroutes.machines_api.client import MachineInfo
 
 COUNTER = """
 import socket, threading, time

@@ -13,7 +13,7 @@ from flyroutes.validation.routes import LAPTOP, TABLE, expected, probes, works
 if TYPE_CHECKING:
     from conftest import Inside
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Answer
 

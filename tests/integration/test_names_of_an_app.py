@@ -18,7 +18,7 @@ from regions import FAR, NEAR, NOWHERE
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
     from flyroutes.reference import Environment
 
 DOCS = "docs networking/private-networking"

@@ -15,7 +15,7 @@ from flyroutes.validation.places import Place
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 FLYCAST_HTTP = programs.service(8080, 80, "http")

@@ -16,7 +16,7 @@ from regions import FAR, NEAR, NOWHERE
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import MachineInfo
+    from flyroutes.machines_api.client import MachineInfo
 
     Orders = dict[str, tuple[dict[str, str], str]]
 

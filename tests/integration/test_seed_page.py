@@ -19,7 +19,7 @@ from flyroutes.validation.routes import LAPTOP
 if TYPE_CHECKING:
     from conftest import Inside, Scratch
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Place
 

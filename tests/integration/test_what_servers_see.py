@@ -15,7 +15,7 @@ from flyroutes.validation.places import SETTLE_SECONDS, eventually
 if TYPE_CHECKING:
     from conftest import Inside
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Place
 

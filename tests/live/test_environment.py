@@ -6,7 +6,7 @@ import json
 import os
 
 from environment import standing
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import CLIENT, ELSEWHERE, FLYCAST, PUBLIC, Environment
 from flyroutes.validation.places import Place
 from flyroutes.validation.routes import TABLE

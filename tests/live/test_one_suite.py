@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from command import ROOT
-from flyroutes.platform.addresses import REGIONS
+from flyroutes.platform.net.addresses import REGIONS
 from flyroutes.reference import ROUTES
 
 if TYPE_CHECKING:

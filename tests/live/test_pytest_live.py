@@ -15,7 +15,7 @@ import trio
 
 from command import ROOT
 from environment import standing
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import WORKER, Environment
 from flyroutes.validation.places import eventually
 

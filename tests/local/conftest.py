@@ -9,7 +9,7 @@ import httpx
 import pytest
 import trio
 
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment
 from flyroutes.validation.places import Place
 from no_kernel import TOKEN, APIWorld

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from flyroutes import api_transport
-from flyroutes.client import Fly
 from flyroutes.errors import PlatformError
-from flyroutes.rate_limit import RateLimit
+from flyroutes.machines_api import transport
+from flyroutes.machines_api.client import Fly
+from flyroutes.machines_api.rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,7 +91,7 @@ async def test_what_came_too_fast_is_repeated(nursery: trio.Nursery) -> None:
 
 
 async def test_the_repeating_ends(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api_transport, "RETRY_SECONDS", -1)
+    monkeypatch.setattr(transport, "RETRY_SECONDS", -1)
     server = TooFast(99)
     async with Fly(await _serve(nursery, server), "token") as fly:
         with pytest.raises(PlatformError, match="429") as refusal:

@@ -17,14 +17,14 @@ import trio
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flyroutes.local import dns_server
-from flyroutes.local.dns_server import Resolver, respond, serve_tcp, serve_udp
-from flyroutes.platform import addresses
-from flyroutes.platform.dns import NO_WAY_OUT
+from flyroutes.local.dns import server as dns_server
+from flyroutes.local.dns.server import Resolver, respond, serve_tcp, serve_udp
 from flyroutes.platform.model import IP, App, Machine, MachineConfig, Network, Platform
+from flyroutes.platform.net import addresses
+from flyroutes.platform.net.names import NO_WAY_OUT
 
 if TYPE_CHECKING:
-    from flyroutes.local.dns_server import Handle
+    from flyroutes.local.dns.server import Handle
 
 NETWORK = Network("default", 0x18)
 

@@ -11,13 +11,13 @@ import trio
 
 import programs
 from command import flyroutes
-from flyroutes.platform.delay import one_way_seconds
+from flyroutes.platform.net.distance import one_way_seconds
 from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
-    from flyroutes.client import MachineInfo
+    from flyroutes.machines_api.client import MachineInfo
     from scratch import Scratch
 
 HTTP = programs.service(8080, 80, "http")

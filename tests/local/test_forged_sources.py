@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from command import COMMAND, alive, descendants
-from flyroutes.local import inside
+from flyroutes.local.kernel import entering
 from flyroutes.local.kernel.namespaces import open_namespaces
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _in_machine(pid: int, main: Callable[[], None], stdout: int) -> int:
     rights = open_namespaces(_parent(pid), ("user",))
     namespaces = rights | open_namespaces(pid, ("mnt", "net", "uts", "pid"))
     try:
-        return inside.fork_inside(namespaces, (0, stdout, 2), main)
+        return entering.fork_inside(namespaces, (0, stdout, 2), main)
     finally:
         for fd in namespaces.values():
             os.close(fd)

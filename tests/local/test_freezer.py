@@ -11,7 +11,7 @@ from pathlib import Path
 import trio
 
 from command import ROOT
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.validation.places import eventually
 
 FORKING = """

@@ -9,16 +9,8 @@ import pytest
 import trio
 
 from fly_proxy import free_port
-from flyroutes.local.health import Probe, run_checks, run_probe
-from flyroutes.platform.model import (
-    Check,
-    CheckStatus,
-    Event,
-    Machine,
-    MachineConfig,
-    Platform,
-    Service,
-)
+from flyroutes.local.machines.health import Probe, run_checks, run_probe
+from flyroutes.platform.model import Check, CheckStatus, Event, Machine, MachineConfig, Platform, Service
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,9 +10,9 @@ import httpx
 import pytest
 import trio
 
-from flyroutes.client import BASE_URL, AppInfo, ExecOutcome, Fly, IPInfo
 from flyroutes.errors import ConfigError, PlatformError
-from flyroutes.local import api_guard
+from flyroutes.local.api.machines import gate
+from flyroutes.machines_api.client import BASE_URL, AppInfo, ExecOutcome, Fly, IPInfo
 from no_kernel import TOKEN
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ BODY_NEVER_WHOLE = {
 
 @pytest.mark.parametrize("sentence", BODY_NEVER_WHOLE)
 async def test_body_is_bounded(url: str, monkeypatch: pytest.MonkeyPatch, sentence: str) -> None:
-    monkeypatch.setattr(api_guard, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(gate, "BODY_SECONDS", 0.2)
     rest, status = BODY_NEVER_WHOLE[sentence]
     host, port = url.removeprefix("http://").split(":")
     async with await trio.open_tcp_stream(host, int(port)) as stream:

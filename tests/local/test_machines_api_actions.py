@@ -13,7 +13,7 @@ from flyroutes.errors import PlatformError
 if TYPE_CHECKING:
     import httpx
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
     from no_kernel import APIWorld
 
 SLEEP: dict[str, Any] = {"image": "any/thing", "init": {"exec": ["sleep", "inf"]}}

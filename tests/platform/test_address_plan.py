@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, ip_address, ip_network
 
-from flyroutes.platform import addresses
 from flyroutes.platform.model import Network
+from flyroutes.platform.net import addresses
 
 DEFAULT, OTHER = Network("default", 0x18), Network("other", 0x2_045B)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from flyroutes.platform.autostop import autostop_of, find_excess
 from flyroutes.platform.model import Concurrency, Machine, MachineConfig, Platform, Port, Service
+from flyroutes.platform.proxy.surplus import autostop_of, find_excess
 
 LIMITS = Concurrency("requests", soft_limit=2)
 WEB = Service("tcp", 8080, (Port(80, 80, ("http",)),), autostop="stop", concurrency=LIMITS)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from flyroutes.platform.balancing import Forward, Refuse, Start, Wait, choose_machine
 from flyroutes.platform.model import (
     Check,
     CheckStatus,
@@ -19,7 +18,8 @@ from flyroutes.platform.model import (
     Port,
     Service,
 )
-from flyroutes.platform.routing import Candidate
+from flyroutes.platform.proxy.balancing import Forward, Refuse, Start, Wait, choose_machine
+from flyroutes.platform.proxy.routing import Candidate
 
 HTTP = Port(80, 80, ("http",))
 

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyroutes.platform import addresses
-from flyroutes.platform.delay import distant_pairs, far_addresses, one_way_seconds, packet_seconds, places
 from flyroutes.platform.model import Faults, Machine, MachineConfig, Network, Platform
+from flyroutes.platform.net import addresses
+from flyroutes.platform.net.distance import (
+    distant_pairs,
+    far_addresses,
+    one_way_seconds,
+    packet_seconds,
+    places,
+)
 
 if TYPE_CHECKING:
-    from flyroutes.platform.addresses import MachineAddresses
+    from flyroutes.platform.net.addresses import MachineAddresses
 
 HOME = Network("default", 0x18)
 NEAR, FAR, FARTHER = (

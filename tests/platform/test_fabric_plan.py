@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from flyroutes.checking import table
-from flyroutes.local.boot import ip_types
-from flyroutes.platform.fabric import fabric_addresses, reachable_prefixes, udp_services
+from flyroutes.local.machines.deploy import ip_types
 from flyroutes.platform.model import IP, App, Machine, MachineConfig, Network, Platform, Port, Service
-from flyroutes.reach import Outcome, Probe, plan
+from flyroutes.platform.net.fabric import fabric_addresses, reachable_prefixes, udp_services
+from flyroutes.validation.checking import table
+from flyroutes.validation.reach import Outcome, Probe, plan
 
 HTTP = Service("tcp", 8080, (Port(80, 80, ("http",)),))
 PUBLIC = Service("tcp", 8080, (Port(80, 80, ("http",), force_https=True), Port(443, 443, ("tls", "http"))))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flyroutes.errors import PlatformError
-from flyroutes.platform import addresses
-from flyroutes.platform.faults import check, cut_addresses, severed_pairs
 from flyroutes.platform.model import App, Faults, Machine, MachineConfig, Network, Platform
+from flyroutes.platform.net import addresses
+from flyroutes.platform.net.cuts import check, cut_addresses, severed_pairs
 
 HOME, SIDE = Network("default", 0x18), Network("side", 0x19)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyroutes.platform.headers import (
+from flyroutes.platform.proxy.headers import (
     HOP_BY_HOP,
     SET_BY_FLY,
     Hop,

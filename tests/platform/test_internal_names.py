@@ -10,9 +10,9 @@ import dns.rdatatype
 import pytest
 from dns.rdtypes.ANY.TXT import TXT
 
-from flyroutes.platform import addresses
-from flyroutes.platform.dns import NO_WAY_OUT, Answer, answer
 from flyroutes.platform.model import IP, App, Machine, MachineConfig, Network, Peer, Platform
+from flyroutes.platform.net import addresses
+from flyroutes.platform.net.names import NO_WAY_OUT, Answer, answer
 from flyroutes.platform.regions import distance_km
 
 DEFAULT, OTHER = Network("default", 0x18), Network("other", 0x19)

@@ -11,6 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyroutes.errors import EmulationGap, PlatformError
+from flyroutes.platform.json.wire import (
+    app_to_json,
+    config_from_json,
+    config_to_json,
+    ip_to_json,
+    machine_to_json,
+)
 from flyroutes.platform.model import (
     IP,
     App,
@@ -28,7 +35,6 @@ from flyroutes.platform.model import (
     Restart,
     Service,
 )
-from flyroutes.platform.wire import app_to_json, config_from_json, config_to_json, ip_to_json, machine_to_json
 
 IMAGE = Image("registry.example/team/web:v2", ("python", "web.py"))
 IMAGES = {IMAGE.ref: IMAGE}

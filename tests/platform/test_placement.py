@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from flyroutes.platform.balancing import Forward, Refuse, Start, Wait
 from flyroutes.platform.model import Check, CheckStatus, Concurrency, Machine, MachineConfig, Port, Service
-from flyroutes.platform.placement import ANYWHERE, Placement, asked_by_client, choose_placed
-from flyroutes.platform.routing import Candidate
+from flyroutes.platform.proxy.balancing import Forward, Refuse, Start, Wait
+from flyroutes.platform.proxy.placement import ANYWHERE, Placement, asked_by_client, choose_placed
+from flyroutes.platform.proxy.routing import Candidate
 
 CLIENTS = {
     ("fly-prefer-region: iad, ORD,us",): Placement(("iad", "ord", "us")),

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyroutes.platform.placement import Placement
-from flyroutes.platform.regions import AREAS
-from flyroutes.platform.replay import (
+from flyroutes.platform.proxy.placement import Placement
+from flyroutes.platform.proxy.replay import (
     JSON_TYPE,
     CacheOrder,
     Replay,
@@ -22,7 +21,8 @@ from flyroutes.platform.replay import (
     source_header,
     transformed,
 )
-from flyroutes.platform.replay_reader import InvalidReplay, parse_header, parse_json, read_replay
+from flyroutes.platform.proxy.replay_reader import InvalidReplay, parse_header, parse_json, read_replay
+from flyroutes.platform.regions import AREAS
 
 HEADERS = {
     "region=sjc": Replay(regions=("sjc",)),

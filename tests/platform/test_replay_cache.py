@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from flyroutes.platform.model import ReplayCacheRule
-from flyroutes.platform.replay import CacheOrder, Replay, Transform
-from flyroutes.platform.replay_cache import Asked, Entry, ReplayCache, asked, may_bypass, to_store
+from flyroutes.platform.proxy.replay import CacheOrder, Replay, Transform
+from flyroutes.platform.proxy.replay_cache import Asked, Entry, ReplayCache, asked, may_bypass, to_store
 
 TARGET = Replay(app="target")
 COOKIE = ReplayCacheRule("/", 300, "cookie", "sid")

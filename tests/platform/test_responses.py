@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flyroutes.platform.model import HttpOptions
-from flyroutes.platform.responses import (
+from flyroutes.platform.proxy.responses import (
     ENCODINGS,
     choose_encoding,
     compressed_headers,

@@ -7,22 +7,8 @@ from typing import Any
 
 import pytest
 
-from flyroutes.platform.model import (
-    IP,
-    App,
-    Machine,
-    MachineConfig,
-    Network,
-    Platform,
-    Port,
-    Service,
-)
-from flyroutes.platform.routing import (
-    app_named,
-    find_service,
-    listeners,
-    redirect,
-)
+from flyroutes.platform.model import IP, App, Machine, MachineConfig, Network, Platform, Port, Service
+from flyroutes.platform.proxy.routing import app_named, find_service, listeners, redirect
 
 HTTP = Port(80, 80, ("http",))
 HTTPS = Port(443, 443, ("tls", "http"))

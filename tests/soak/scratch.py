@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from journal import Journal
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
 
 API_BOUND = 40.0
 """Seconds for a call: beyond `kill_timeout` and what the API allows itself, mostly for a busy machine."""

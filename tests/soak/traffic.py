@@ -17,7 +17,7 @@ import visits
 from journal import Journal, say
 
 import scratch
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import FLYCAST, PUBLIC
 
 if TYPE_CHECKING:

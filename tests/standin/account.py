@@ -58,7 +58,7 @@ def orgs_list(call: Call) -> None:
 
 def platform_vm_sizes(call: Call) -> None:
     """flyctl internal/command/platform/vmsizes.go: no prices, neither here nor there."""
-    from flyroutes.appconfig.schema import SIZES
+    from flyroutes.appconfig.reader.schema import SIZES
 
     sizes = {name: _guest(name, memory) for name, memory in SIZES.items()}
     if call.flags.get("json"):

@@ -14,7 +14,7 @@ from commands import find_app, organization
 
 if TYPE_CHECKING:
     from argv import Call
-    from flyroutes.client import AppInfo, Fly, IPInfo
+    from flyroutes.machines_api.client import AppInfo, Fly, IPInfo
     from flyroutes.platform.model import IPType
 
 _BEGIN = "2026-01-01T00:00:00Z"

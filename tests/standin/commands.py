@@ -12,7 +12,7 @@ import store
 from argv import COMMANDS, Call, Refused
 
 if TYPE_CHECKING:
-    from flyroutes.client import AppInfo, Fly
+    from flyroutes.machines_api.client import AppInfo, Fly
 
 _ANY = "access-token debug verbose"
 _BUILD = "remote-only local-only depot now smoke-checks dns-checks"
@@ -66,7 +66,7 @@ def import_all() -> None:
     """Everything that a command may need, for who runs many; libraries import some of theirs at first use."""
     import trio
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
 
     async def ask() -> None:
         async with Fly.from_environment(os.environ) as fly:
@@ -80,8 +80,8 @@ def import_all() -> None:
 def _run_on_network(handler: Any, call: Call) -> None:
     import trio
 
-    from flyroutes.client import Fly
     from flyroutes.errors import FlyroutesError
+    from flyroutes.machines_api.client import Fly
 
     async def work() -> None:
         async with Fly.from_environment({**os.environ, "FLY_API_TOKEN": token(call)}) as fly:

@@ -16,13 +16,13 @@ from argv import Refused
 from commands import config_path, existing
 from flyroutes import appconfig
 from flyroutes.errors import PlatformError
-from flyroutes.platform.wire import config_to_json, rfc3339
+from flyroutes.platform.json.wire import config_to_json, rfc3339
 from machines import pairs, seconds
 
 if TYPE_CHECKING:
     from argv import Call
     from flyroutes.appconfig import AppConfig
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
     from flyroutes.platform.model import IPType, Port
 
 _WEB = ((80, 80, {"http"}), (443, 443, {"http", "tls"}))

@@ -13,7 +13,7 @@ from flyroutes.errors import PlatformError
 
 if TYPE_CHECKING:
     from argv import Call
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
 
 
 def pairs(given: list[str]) -> dict[str, str]:

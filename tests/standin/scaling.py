@@ -10,7 +10,7 @@ from deploying import managed, releases
 
 if TYPE_CHECKING:
     from argv import Call
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
 
 
 async def scale_count(call: Call, fly: Fly) -> None:

@@ -9,8 +9,8 @@ import sys
 
 import trio
 
-from flyroutes.client import Fly
 from flyroutes.errors import PlatformError
+from flyroutes.machines_api.client import Fly
 
 
 def sleeper(*command: str, **config: object) -> dict[str, object]:

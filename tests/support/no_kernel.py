@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.local.api_server import APIServer
-from flyroutes.local.control import Control
-from flyroutes.local.kernel_client import KernelClient
-from flyroutes.local.machines import Running
+from flyroutes.local.api.server import APIServer
+from flyroutes.local.machines.control import Control
+from flyroutes.local.spawner.client import KernelClient
+from flyroutes.local.spawner.kernel import Running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from flyroutes.client import BASE_URL
+from flyroutes.machines_api.client import BASE_URL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

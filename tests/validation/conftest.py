@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from environment import bring_up, take_down
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment
 from planting import Planter
 

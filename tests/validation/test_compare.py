@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import sample_reports
-from flyroutes.validation.compare import compare, text
-from flyroutes.validation.export import to_json
-from flyroutes.validation.write import write
+from flyroutes.report.compare import compare, text
+from flyroutes.report.json import to_json
+from flyroutes.report.write import write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flyroutes.validation.model import Report
+    from flyroutes.report.model import Report
 
 GOOD = sample_reports.good()
 FIRST = GOOD.results[0]

@@ -13,7 +13,7 @@ from planting import validated
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from flyroutes.validation.model import Report
+    from flyroutes.report.model import Report
     from planting import Planter
 
 

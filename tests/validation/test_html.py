@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sample_reports
-from flyroutes.validation.html import STYLE, to_html
-from flyroutes.validation.tables import printable
+from flyroutes.report.html import STYLE, to_html
+from flyroutes.report.tables import printable
 
 if TYPE_CHECKING:
-    from flyroutes.validation.model import Report
+    from flyroutes.report.model import Report
 
 SAMPLES = ("good", "bad", "inconclusive", "hostile")
 VOID = {"meta", "br"}

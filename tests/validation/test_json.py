@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 import sample_reports
 from flyroutes.errors import ConfigError
-from flyroutes.validation import model
-from flyroutes.validation.export import SCHEMA, from_json, load, to_json
-from flyroutes.validation.html import to_html
-from flyroutes.validation.junit import to_junit
-from flyroutes.validation.terminal import text
+from flyroutes.report import model
+from flyroutes.report.html import to_html
+from flyroutes.report.json import SCHEMA, from_json, load, to_json
+from flyroutes.report.junit import to_junit
+from flyroutes.report.terminal import text
 
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
 SAMPLES = ("good", "bad", "inconclusive", "hostile")

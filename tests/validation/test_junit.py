@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import sample_reports
-from flyroutes.validation.junit import to_junit
-from flyroutes.validation.tables import printable
+from flyroutes.report.junit import to_junit
+from flyroutes.report.tables import printable
 
 if TYPE_CHECKING:
-    from flyroutes.validation.model import Report
+    from flyroutes.report.model import Report
 
 
 def _parsed(report: Report) -> ET.Element:

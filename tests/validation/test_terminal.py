@@ -9,8 +9,8 @@ import pytest
 
 import sample_reports
 from flyroutes.reference import PUBLIC
-from flyroutes.validation import terminal
-from flyroutes.validation.tables import cells, grid, mark
+from flyroutes.report import terminal
+from flyroutes.report.tables import cells, grid, mark
 
 
 def _in_order(text: str, *words: str) -> None:

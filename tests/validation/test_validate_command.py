@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from planting import Planter
 
 RUNS = 20

@@ -12,8 +12,8 @@ import pytest
 
 import sample_reports
 from flyroutes.errors import ConfigError
-from flyroutes.validation.export import load
-from flyroutes.validation.write import check_path, write
+from flyroutes.report.json import load
+from flyroutes.report.write import check_path, write
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import trio
 
 from fly_proxy import whoami
 from flyroutes.errors import PlatformError
-from flyroutes.local.autostop import run_autostop
+from flyroutes.local.machines.autostop import run_autostop
 
 if TYPE_CHECKING:
     from fly_proxy import World

@@ -12,14 +12,14 @@ import trio
 from trio.testing import memory_stream_one_way_pair, wait_all_tasks_blocked
 
 from fly_proxy import answer, canned, read_all
-from flyroutes.local.proxy.http2 import Http2Connection
+from flyroutes.local.proxy.clientside.http2 import Http2Connection
 from flyroutes.platform.model import IP, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fly_proxy import World
-    from flyroutes.local.proxy.http2_stream import Http2Stream
+    from flyroutes.local.proxy.clientside.http2_stream import Http2Stream
     from flyroutes.platform.model import Machine
 
 

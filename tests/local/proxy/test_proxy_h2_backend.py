@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from fly_proxy import REQUESTS, canned, read_all, whoami
-from flyroutes.local.proxy import appside_http2
+from flyroutes.local.proxy.appside import http2
 from flyroutes.platform.model import Concurrency, HttpOptions
 from h2_apps import BODY, bare_h2, serve_asgi
 
@@ -137,7 +137,7 @@ DEAF: dict[str, tuple[Any, str]] = {
 async def test_app_that_gives_no_answer(
     world: World, monkeypatch: pytest.MonkeyPatch, app: Any, code: str
 ) -> None:
-    monkeypatch.setattr(appside_http2, "HANDSHAKE_TIMEOUT", 0.3)
+    monkeypatch.setattr(http2, "HANDSHAKE_TIMEOUT", 0.3)
     await world.publish(app, **H2)
     assert (await world.get()).status == 502
     assert world.codes() == [code]

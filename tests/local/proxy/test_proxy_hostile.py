@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fly_proxy import World, answer, free_port, read_all, whoami
-from flyroutes.local.proxy import http1, tls
+from flyroutes.local.proxy.clientside import http1, tls
 
 if TYPE_CHECKING:
     from flyroutes.platform.model import Handler

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from fly_proxy import ADDRESS, REQUESTS, answer, canned, next_event, read_all, reply, whoami
-from flyroutes.local.proxy import appside
+from flyroutes.local.proxy.appside import http1
 from flyroutes.platform.model import Concurrency
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ async def test_client_that_leaves_after_its_upload_is_noticed(world: World) -> N
 
 @pytest.mark.fact("proxy.connections-one-each")
 async def test_idle_connection_to_the_app_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(appside, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(http1, "IDLE_SECONDS", 0.05)
     ended: list[int] = []
 
     async def noted(stream: trio.SocketStream) -> None:

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from fly_proxy import read_all
-from flyroutes.local.proxy import tls
+from flyroutes.local.proxy.clientside import tls
 
 if TYPE_CHECKING:
     from fly_proxy import World
