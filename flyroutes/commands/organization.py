@@ -156,7 +156,7 @@ def need_linux() -> None:
 def reference_files() -> list[Path]:
     """The reference apps: those of the working directory, or else of the checkout flyroutes runs from."""
     names = [part.file for part in reference.PARTS if part.file]
-    for base in (Path.cwd(), Path(__file__).resolve().parent.parent):
+    for base in (Path.cwd(), Path(__file__).resolve().parents[2]):
         if all((base / name).is_file() for name in names):
             return [base / name for name in names]
     raise ConfigError(

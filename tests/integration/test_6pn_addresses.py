@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-import programs
-from asking import awake, becomes, peer_addresses
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
+from tests.support.asking import awake, becomes, peer_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

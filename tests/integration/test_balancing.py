@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-import programs
 from flyroutes.reference import FLYCAST
 from flyroutes.validation.places import eventually
-from regions import FAR, NEAR
+from tests.support import programs
+from tests.support.regions import FAR, NEAR
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

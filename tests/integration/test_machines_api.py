@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import programs
 from flyroutes.errors import PlatformError
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
 
 if TYPE_CHECKING:
     from conftest import Scratch

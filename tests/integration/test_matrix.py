@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asking import awake
 from flyroutes.reference import ROUTES
 from flyroutes.validation.routes import LAPTOP, TABLE, expected, probes, works
+from tests.support.asking import awake
 
 if TYPE_CHECKING:
     from conftest import Inside

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from asking import awake
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation.places import SETTLE_SECONDS, eventually
+from tests.support.asking import awake
 
 if TYPE_CHECKING:
     from conftest import Inside

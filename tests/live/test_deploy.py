@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from command import ROOT
 from flyroutes.commands import main
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
-from organization import Organization, words
+from tests.live.organization import Organization, words
+from tests.support.command import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

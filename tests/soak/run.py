@@ -15,9 +15,9 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
-import measure
 import trio
 
+import measure
 from flyroutes.local.host import channel, session
 from flyroutes.local.host.world import Door, World
 from flyroutes.local.kernel import entering

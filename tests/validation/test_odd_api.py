@@ -12,7 +12,6 @@ from typing import Any, get_args
 import pytest
 import trio
 
-from command import COMMAND, flyroutes
 from flyroutes.errors import PlatformError
 from flyroutes.machines_api.client import Fly
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC
@@ -20,7 +19,8 @@ from flyroutes.report.model import Kind
 from flyroutes.validation import inquiry
 from flyroutes.validation.places import Place
 from flyroutes.validation.probe import VARIABLES
-from odd_api import EXEC, HERE, OddAPI, healthy, machine
+from tests.support.command import COMMAND, flyroutes
+from tests.validation.odd_api import EXEC, HERE, OddAPI, healthy, machine
 
 WORDS = ["validate", "--org", HERE.organization, "--prefix", HERE.prefix, "--from-inside"]
 APP = f"/apps/{HERE.app(PUBLIC)}"

@@ -17,7 +17,7 @@ from flyroutes.validation.routes import LAPTOP
 from flyroutes.validation.why.case import Case
 from flyroutes.validation.why.causes import FINDERS
 from flyroutes.validation.why.ladder import diagnose
-from snapshots import HERE, HTTP, IPS, SOCKETS, app, look, machine, snapshot
+from tests.validation.snapshots import HERE, HTTP, IPS, SOCKETS, app, look, machine, snapshot
 
 if TYPE_CHECKING:
     from flyroutes.machines_api.client import MachineInfo
