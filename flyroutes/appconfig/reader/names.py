@@ -6,18 +6,18 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.appconfig.reader.values import Reader, command, text
+from flyroutes.platform.naming import APP_NAME
 from flyroutes.platform.proxy.responses import FRAMING, HEADER_NAME, value_list
 
 if TYPE_CHECKING:
     from flyroutes.appconfig.problems import Where
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_APP = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def app_name(value: Any, at: Where) -> str | None:
     """An app name: it becomes a label in `<app>.internal` and `<app>.fly.dev` (RFC 1123 section 2.1)."""
-    if isinstance(value, str) and _APP.fullmatch(value):
+    if isinstance(value, str) and APP_NAME.fullmatch(value):
         return value
     at.error("lower-case letters, digits and inner dashes, at most 63", value, "it becomes a DNS name")
     return None
