@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flyroutes.appconfig.image.outcome import Build, find_image
 from flyroutes.appconfig.problems import Report, Where
 from flyroutes.appconfig.reader import build, groups
-from flyroutes.appconfig.reader.names import app_name
+from flyroutes.appconfig.reader.records import app_name
 from flyroutes.appconfig.reader.schema import ROOT
 from flyroutes.appconfig.reader.source import parse
 from flyroutes.appconfig.reader.tables import Table, fields

@@ -16,14 +16,14 @@ from flyroutes.live import shell
 from flyroutes.machines_api.client import Fly
 from flyroutes.report import terminal, write
 from flyroutes.report.json import to_json
-from flyroutes.validation import findings, inquiry, preflight
+from flyroutes.validation import conclusion, inquiry, preflight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from flyroutes.reference import Environment
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
     from flyroutes.validation.preflight import Problem
 
 
@@ -73,7 +73,7 @@ async def _look(environment: Environment, from_inside: bool) -> Report:
     async with Fly.from_environment(os.environ) as fly:
         noted = await _what_is_missing(fly, environment, from_inside)
         found = await inquiry.find(fly, environment, from_inside=from_inside, say=_say)
-        return findings.report(
+        return conclusion.report(
             environment,
             found,
             api=fly.base_url,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flyroutes.live import found
-    from flyroutes.machines_api.client import IPInfo
+    from flyroutes.machines_api.answers import IPInfo
 
 _COLUMNS = ("APP", "ROLE", "NETWORK", "IP", "TYPE", "MACHINE", "REGION", "STATE", "CHECKS", "PRIVATE IP")
 _HERE = Environment()

@@ -14,11 +14,11 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from flyroutes.report.drawing import SIGNS, drawing
+from flyroutes.report.matrix import STANDINGS, verdicts
 from flyroutes.report.sections import about, apps, bullets, checks, diagnoses, matrix, routes, safe
-from flyroutes.report.tables import STANDINGS, verdicts
 
 if TYPE_CHECKING:
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
 
 HERE = Path(__file__).parent
 STYLE = (HERE / "page.css").read_text(encoding="utf-8")

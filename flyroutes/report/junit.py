@@ -7,12 +7,12 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flyroutes.report.tables import printable
+from flyroutes.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flyroutes.report.model import Diagnosis, Report, Result
+    from flyroutes.report.content import Diagnosis, Report, Result
 
 
 def to_junit(report: Report) -> str:

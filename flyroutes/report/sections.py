@@ -7,14 +7,14 @@ from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
-from flyroutes.reference import ELSEWHERE
 from flyroutes.report.drawing import Lane, lanes, must_nots, outer_lanes
-from flyroutes.report.tables import cells, mark, milliseconds, printable, verdicts
+from flyroutes.report.matrix import cells, mark, outsiders, verdicts
+from flyroutes.text import milliseconds, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flyroutes.report.model import AppLine, Cause, Diagnosis, Report, Result
+    from flyroutes.report.content import AppLine, Cause, Diagnosis, Report, Result
 
 KINDS = {
     "route": "Routes",
@@ -56,7 +56,9 @@ def routes(report: Report) -> str:
     others = must_nots(report)
     rows += [(Lane("other ways", "", "", others), "any app, must not work")] if others else []
     for lane in outer_lanes(report):
-        rows.append((lane, f"{lane.target or 'any app, must not get in'}, from {ELSEWHERE}"))
+        rows.append(
+            (lane, f"{lane.target or 'any app, must not get in'}, from {' and '.join(outsiders(report))}")
+        )
     if not rows:
         return "<p>No route was checked.</p>"
     return table(("Route", "To", "Result"), (_route(*row) for row in rows))

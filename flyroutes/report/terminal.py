@@ -10,24 +10,15 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flyroutes.report.tables import (
-    VERDICTS,
-    cells,
-    grid,
-    mark,
-    milliseconds,
-    printable,
-    say,
-    standings,
-    verdicts,
-)
+from flyroutes.report.matrix import VERDICTS, cells, grid, mark, standings, verdicts
+from flyroutes.text import milliseconds, printable, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
-    from flyroutes.report.model import Diagnosis, Report, Result
-    from flyroutes.report.tables import Cell
+    from flyroutes.report.content import Diagnosis, Report, Result
+    from flyroutes.report.matrix import Cell
 
 SHOWN = 3
 """Of failures with one explanation, how many are shown with their evidence; the others tell the same."""

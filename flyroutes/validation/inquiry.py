@@ -13,7 +13,7 @@ import trio
 
 from flyroutes.errors import PlatformError
 from flyroutes.reference import CLIENT, ELSEWHERE, PARTS
-from flyroutes.report.model import Result
+from flyroutes.report.content import Result
 from flyroutes.validation import checks, declared
 from flyroutes.validation.findings import OBSERVER, Findings
 from flyroutes.validation.places import Place

@@ -14,7 +14,8 @@ from flyroutes.reference import PARTS, ROUTES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from flyroutes.machines_api.client import Fly, IPInfo, MachineInfo
+    from flyroutes.machines_api.answers import IPInfo, MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 _GONE = ("destroying", "destroyed")

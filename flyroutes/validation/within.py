@@ -11,7 +11,7 @@ from flyroutes.validation import routes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
 
     Look = Mapping[str, Any]
     """What the probe `look` found."""

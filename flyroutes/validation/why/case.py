@@ -11,7 +11,7 @@ from flyroutes.validation.declared import QUESTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.reference import Environment
     from flyroutes.validation.snapshot import AppFound, Snapshot
 

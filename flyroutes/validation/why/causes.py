@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
-from flyroutes.report.model import Cause
+from flyroutes.report.content import Cause
 from flyroutes.validation import within
 from flyroutes.validation.declared import checks_of, startable
 from flyroutes.validation.snapshot import has_port

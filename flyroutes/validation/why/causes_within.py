@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.reference import ECHO, WORKER
-from flyroutes.report.model import Cause
+from flyroutes.report.content import Cause
 from flyroutes.validation import routes, within
 from flyroutes.validation.snapshot import internal_ports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.validation.why.case import Case
 
 
