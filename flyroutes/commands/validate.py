@@ -7,36 +7,73 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.errors import FlyroutesError
+from flyroutes.commands import shared
+from flyroutes.commands.linux import need_linux
+from flyroutes.errors import ConfigError, FlyroutesError
 from flyroutes.live import shell
 from flyroutes.machines_api.client import Fly
+from flyroutes.reference import Environment, check_network
 from flyroutes.report import terminal, write
 from flyroutes.report.json import to_json
 from flyroutes.validation import conclusion, inquiry, preflight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
 
-    from flyroutes.reference import Environment
     from flyroutes.report.content import Report
     from flyroutes.validation.preflight import Problem
 
 
-def on_local_network(reports: Sequence[Path], as_json: bool, default_files: Callable[[], list[Path]]) -> int:
+def define(parser: ArgumentParser) -> None:
+    """Add the verb's options to its parser."""
+    parser.description = (
+        "Ask from every place by every route, say what does not hold and why. "
+        "Without --org: the local network that is up, or one made for the purpose."
+    )
+    parser.add_argument(
+        "--from-inside",
+        action="store_true",
+        help="ask from the client Machine: no WireGuard tunnel is needed",
+    )
+    parser.add_argument(
+        "--report", action="append", type=Path, default=[], metavar="FILE",
+        help="write a report: .html for people, .json for programs, .xml for JUnit; repeat for more",
+    )  # fmt: skip
+    parser.add_argument("-j", "--json", action="store_true", help="JSON output")
+    shared.add_organization(parser, required=False)
+    shared.add_network(parser)
+
+
+def act(options: Namespace) -> int:
+    """Do what the options say; returns the exit status, 0 only for a verdict of pass."""
+    if options.org:
+        environment = shared.environment(options, network=check_network(options.network))
+    elif options.prefix or options.network or options.from_inside:
+        raise ConfigError("--prefix, --network and --from-inside belong to an organization: add --org ORG")
+    elif "FLYROUTES_INSIDE" not in os.environ:
+        return _on_local_network(options)
+    else:
+        environment = Environment()
+    return validate(environment, options.report, from_inside=options.from_inside, as_json=options.json)
+
+
+def _on_local_network(options: Namespace) -> int:
     """Validate the local network that is up, or one made of the reference apps for the purpose.
 
     The validation runs where a WireGuard peer sits: this same command, behind the network's door.
     """
-    from flyroutes.commands import run as running
+    need_linux()
+    from flyroutes.commands.run import run
 
     again = [sys.executable, "-m", "flyroutes", "validate"]
-    again += [word for path in reports for word in ("--report", str(path))]
-    return running.run([], [*again, "--json"] if as_json else again, default_files)
+    again += [word for path in options.report for word in ("--report", str(path))]
+    return run([], [*again, "--json"] if options.json else again)
 
 
 def validate(environment: Environment, reports: Sequence[Path], *, from_inside: bool, as_json: bool) -> int:

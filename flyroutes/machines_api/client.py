@@ -30,6 +30,8 @@ T = TypeVar("T")
 BASE_URL = "https://api.machines.dev"
 """Of the public API; FLY_FLAPS_BASE_URL, which flyctl reads too, overrides it, as the local network does."""
 
+_FAULTS = "/local/v1/faults"
+
 
 class Fly:
     """`async with Fly(url, token) as fly:` then one method per API call.
@@ -96,25 +98,33 @@ class Fly:
             # Without the answer: it may hold what an app keeps in its environment.
             reason = f"{type(error).__name__}: {error}"
             raise PlatformError(
-                f"{method} /v1{path}: expected the documented JSON, got another ({reason})", 502
+                f"{method} {path}: expected the documented JSON, got another ({reason})", 502
             ) from error
+
+    async def faults(self) -> dict[str, Any]:
+        """What is cut off, and whether distance takes time; of a local network alone, 404 elsewhere."""
+        return await self._read(dict, "GET", _FAULTS)
+
+    async def set_faults(self, faults: Mapping[str, Any]) -> dict[str, Any]:
+        """Break and mend a local network; what `faults` leaves out is whole again."""
+        return await self._read(dict, "PUT", _FAULTS, faults)
 
     async def apps(self, organization: str = "personal") -> tuple[AppInfo, ...]:
         """The organization's apps."""
-        return await self._read(answers.app_infos, "GET", "/apps", query={"org_slug": organization})
+        return await self._read(answers.app_infos, "GET", "/v1/apps", query={"org_slug": organization})
 
     async def app(self, name: str) -> AppInfo:
         """One app; 404 when there is none of that name."""
-        return await self._read(answers.app_info, "GET", f"/apps/{quote(name, '')}")
+        return await self._read(answers.app_info, "GET", f"/v1/apps/{quote(name, '')}")
 
     async def create_app(self, name: str, network: str = "", organization: str = "personal") -> None:
         """Create an app, for life on `network` (empty: the default one)."""
         body = {"app_name": name, "org_slug": organization, "network": network}
-        await self._call("POST", "/apps", {key: value for key, value in body.items() if value})
+        await self._call("POST", "/v1/apps", {key: value for key, value in body.items() if value})
 
     async def delete_app(self, name: str, *, force: bool = False) -> None:
         """Delete an app; `force` stops its Machines first."""
-        await self._call("DELETE", f"/apps/{quote(name, '')}", query={"force": "true"} if force else {})
+        await self._call("DELETE", f"/v1/apps/{quote(name, '')}", query={"force": "true"} if force else {})
 
     async def machines(self, app: str) -> tuple[MachineInfo, ...]:
         """The app's Machines."""
@@ -254,8 +264,8 @@ class Fly:
 
 
 def _machines(app: str, *rest: str) -> str:
-    return "/".join((f"/apps/{quote(app, '')}/machines", *(quote(part, "") for part in rest)))
+    return "/".join((f"/v1/apps/{quote(app, '')}/machines", *(quote(part, "") for part in rest)))
 
 
 def _ips(app: str) -> str:
-    return f"/apps/{quote(app, '')}/ip_assignments"
+    return f"/v1/apps/{quote(app, '')}/ip_assignments"
