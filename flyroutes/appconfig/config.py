@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyroutes.appconfig.image.outcome import Build, find_image
-from flyroutes.appconfig.problems import Report, Where
+from flyroutes.appconfig.problems import Problems, Where
 from flyroutes.appconfig.reader import build, groups
 from flyroutes.appconfig.reader.records import app_name
 from flyroutes.appconfig.reader.schema import ROOT
@@ -63,16 +63,16 @@ def load(path: Path, *, context: Path | None = None, default_app: str | None = N
     Raises ConfigError with all that is wrong, else EmulationGap with all that only Fly can do.
     """
     path = path / "fly.toml" if os.path.isdir(path) else path
-    root = fields(parse(path), ROOT, Where(Report(), str(path)))
-    groups.check(root)
+    root = fields(parse(path), ROOT, Where(Problems(), str(path)))
+    groups.check_sections(root)
     _check_env(root)
     app = _app(root, default_app)
-    before = root.at.report.broken
+    before = root.at.problems.broken
     built = find_image(root, context or Path.cwd())
     commands = _commands(root, built)
-    if root.at.report.broken == before and not root.at.report.gaps:
+    if root.at.problems.broken == before and not root.at.problems.gaps:
         _check_commands(root, commands, built)
-    root.at.report.close()
+    root.at.problems.close()
     return _freeze(root, app, built, commands)
 
 
@@ -138,7 +138,7 @@ def _freeze(root: Table, app: str, built: Build, commands: Mapping[str, tuple[st
         machines={group: _machine(root, group, shared, command) for group, command in commands.items()},
         release=_release(root, shared, built),
         release_timeout=(root.get("deploy") or {}).get("release_command_timeout", RELEASE_TIMEOUT),
-        warnings=root.at.report.close(),
+        warnings=root.at.problems.close(),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flyroutes.commands import shared
 from flyroutes.errors import ConfigError
-from flyroutes.live import look, status
+from flyroutes.live import inspection, status
 from flyroutes.reference import Environment
 
 if TYPE_CHECKING:
@@ -32,6 +32,6 @@ def act(options: Namespace) -> int:
         raise ConfigError("--prefix: expected --org beside it, got --prefix alone; local apps have no prefix")
     else:
         environment = Environment()
-        apps = shared.ask_local_network(look.network, ", or name an --org")
+        apps = shared.ask_local_network(inspection.network, ", or name an --org")
     print(status.text(environment, apps, as_json=options.json))
     return 0

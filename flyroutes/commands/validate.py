@@ -51,7 +51,11 @@ def define(parser: ArgumentParser) -> None:
 
 
 def act(options: Namespace) -> int:
-    """Do what the options say; returns the exit status, 0 only for a verdict of pass."""
+    """Validate, and return 0 only for a verdict of pass.
+
+    ConfigError for reports that cannot be written, PlatformError when the API cannot be asked, Interrupted
+    by a signal.
+    """
     if options.org:
         environment = shared.environment(options, network=check_network(options.network))
     elif options.prefix or options.network or options.from_inside:
@@ -60,7 +64,19 @@ def act(options: Namespace) -> int:
         return _on_local_network(options)
     else:
         environment = Environment()
-    return validate(environment, options.report, from_inside=options.from_inside, as_json=options.json)
+    for path in options.report:
+        write.check_path(path)
+    report = shell.run(functools.partial(_inquire, environment, options.from_inside))
+    try:
+        for path in options.report:
+            write.write(report, path)
+    finally:
+        # What was found is worth telling also when a file could not be written.
+        _tell(report, options.json)
+    if not options.json:
+        for path in options.report:
+            print(f"report: {path}")
+    return 0 if report.verdict == "pass" else 1
 
 
 def _on_local_network(options: Namespace) -> int:
@@ -76,27 +92,6 @@ def _on_local_network(options: Namespace) -> int:
     return run([], [*again, "--json"] if options.json else again)
 
 
-def validate(environment: Environment, reports: Sequence[Path], *, from_inside: bool, as_json: bool) -> int:
-    """Validate, and return 0 only for a verdict of pass.
-
-    ConfigError for reports that cannot be written, PlatformError when the API cannot be asked, Interrupted
-    by a signal.
-    """
-    for path in reports:
-        write.check_path(path)
-    report = shell.run(functools.partial(_look, environment, from_inside))
-    try:
-        for path in reports:
-            write.write(report, path)
-    finally:
-        # What was found is worth telling also when a file could not be written.
-        _tell(report, as_json)
-    if not as_json:
-        for path in reports:
-            print(f"report: {path}")
-    return 0 if report.verdict == "pass" else 1
-
-
 def _tell(report: Report, as_json: bool) -> None:
     if as_json:
         print(json.dumps(to_json(report), indent=2))
@@ -104,7 +99,7 @@ def _tell(report: Report, as_json: bool) -> None:
         terminal.show(report)
 
 
-async def _look(environment: Environment, from_inside: bool) -> Report:
+async def _inquire(environment: Environment, from_inside: bool) -> Report:
     started_at, began = time.time(), trio.current_time()
     _refuse(preflight.no_token(environment, os.environ))
     async with Fly.from_environment(os.environ) as fly:
@@ -124,7 +119,7 @@ async def _what_is_missing(fly: Fly, environment: Environment, from_inside: bool
     """What a reader should know; a FlyroutesError when a validation makes no sense yet."""
     if not environment.prefix:
         return []  # the local network was made for this
-    problems = preflight.problems(await preflight.look(fly, environment))
+    problems = preflight.problems(await preflight.gather(fly, environment))
     standing = [one for one in problems if not (from_inside and one.code in _OF_THIS_HOST)]
     _refuse([one for one in standing if one.fatal and one.code not in _FOR_THE_REPORT])
     return standing

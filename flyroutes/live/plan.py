@@ -49,7 +49,7 @@ class Step:
     """US dollars that it adds to each month's bill, beside Machines, which are billed per second."""
 
     def line(self, program: str = "fly") -> str:
-        """The command as one types it."""
+        """The command as a user types it, quoted for a shell."""
         return shlex.join((program, *self.argv))
 
 

@@ -8,7 +8,7 @@ import json
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from flyroutes.live import look, shell
+from flyroutes.live import inspection, shell
 from flyroutes.platform.model import DEFAULT_NETWORK
 from flyroutes.text import aligned
 
@@ -24,7 +24,7 @@ _COLUMNS = ("APP", "ROLE", "NETWORK", "IP", "TYPE", "MACHINE", "REGION", "STATE"
 
 def of_organization(environment: Environment, directory: Path) -> found.Apps:
     """The environment's apps in an organization, with flyctl run in `directory`."""
-    return shell.run(functools.partial(look.with_flyctl, environment, directory))[1]
+    return shell.run(functools.partial(inspection.with_flyctl, environment, directory))[1]
 
 
 def text(environment: Environment, apps: found.Apps, *, as_json: bool) -> str:

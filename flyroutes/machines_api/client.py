@@ -47,7 +47,7 @@ class Fly:
 
     @property
     def base_url(self) -> str:
-        """Where the API is."""
+        """The URL of the API, without a slash at the end."""
         return self._transport.base_url
 
     @classmethod
@@ -110,7 +110,7 @@ class Fly:
         return await self._read(dict, "PUT", _FAULTS, faults)
 
     async def apps(self, organization: str = "personal") -> tuple[AppInfo, ...]:
-        """The organization's apps."""
+        """The apps of an organization, by its slug."""
         return await self._read(answers.app_infos, "GET", "/v1/apps", query={"org_slug": organization})
 
     async def app(self, name: str) -> AppInfo:
@@ -127,7 +127,7 @@ class Fly:
         await self._call("DELETE", f"/v1/apps/{quote(name, '')}", query={"force": "true"} if force else {})
 
     async def machines(self, app: str) -> tuple[MachineInfo, ...]:
-        """The app's Machines."""
+        """The Machines of an app."""
         return await self._read(answers.machine_infos, "GET", _machines(app))
 
     async def machine(self, app: str, machine_id: str) -> MachineInfo:
@@ -250,7 +250,7 @@ class Fly:
         await self._call("DELETE", _machines(app, machine_id), query=query, nonce=nonce)
 
     async def ips(self, app: str) -> tuple[IPInfo, ...]:
-        """The app's addresses."""
+        """The addresses of an app."""
         return await self._read(answers.ip_infos, "GET", _ips(app))
 
     async def allocate_ip(self, app: str, type: IPType, network: str = "") -> IPInfo:

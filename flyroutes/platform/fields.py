@@ -82,7 +82,7 @@ class Fields:
         return [(item, f"{self.at(key)}[{index}]") for index, item in enumerate(value or [])]
 
     def words(self, key: str) -> tuple[str, ...]:
-        """A list of strings."""
+        """A list of strings; empty when missing or null."""
         return tuple(_string(item, path) for item, path in self.many(key))
 
     def named(self, key: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Fields:
         return value or {}
 
     def texts(self, key: str) -> dict[str, str]:
-        """An object of strings."""
+        """An object whose values are strings; empty when missing or null."""
         found = self.named(key).items()
         return {
             _string(name, self.at(key)): _string(value, f"{self.at(key)}.{name}") for name, value in found

@@ -265,7 +265,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A WireGuard peer."""
+    """A WireGuard peer: a laptop that a network counts among its own."""
 
     name: str
     network: str

@@ -61,7 +61,7 @@ class Result:
 
     @property
     def evidence(self) -> str:
-        """What came, and how soon."""
+        """What came, and after how many milliseconds where that was timed."""
         took = "" if self.seconds is None else f" in {milliseconds(self.seconds)} ms"
         return f"{self.came or 'nothing'}{took}"
 
@@ -95,7 +95,7 @@ class Diagnosis:
 
     @property
     def about(self) -> str:
-        """What it is about: app and route."""
+        """The app and the route, or the place, that it is about."""
         return ", ".join(part for part in (self.target or "the place that asked", self.route) if part)
 
 
@@ -148,7 +148,7 @@ class Report:
 
     @property
     def date(self) -> str:
-        """When it began, to the minute."""
+        """When it began, in UTC to the minute."""
         return datetime.fromtimestamp(self.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
     @property

@@ -44,7 +44,7 @@ class Lane:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of its results."""
+        """The worst verdict among its results."""
         found = {result.verdict for result in self.results}
         return "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
 
@@ -58,7 +58,7 @@ class Lane:
 
     @property
     def works(self) -> bool:
-        """Whether it must work."""
+        """Whether the route must work; False where it must not."""
         return self.results[0].check.works
 
 

@@ -40,7 +40,7 @@ STANDS = {
 
 
 def to_html(report: Report) -> str:
-    """The whole document."""
+    """The report as one HTML document."""
     anchors = {result.check.id: f"c{index}" for index, result in enumerate(report.results, 1)}
     headline = _headline(report)
     where = " ".join(word for word in (report.organization, report.prefix) if word)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def to_junit(report: Report) -> str:
-    """The whole document. A failure is a `failure`; what is inconclusive is `skipped`, with its reason."""
+    """The report as JUnit XML: a `failure` for what fails, `skipped` with its reason for what is open."""
     name = f"flyroutes {report.organization} {report.prefix}".strip()
     root = ET.Element("testsuites", {"name": printable(name), **_totals(report.results)})
     for kind, results in report.by_kind.items():

@@ -45,7 +45,7 @@ def table(head: Iterable[str], rows: Iterable[str], caption: str = "") -> str:
 
 
 def routes(report: Report) -> str:
-    """The drawing in words."""
+    """A table that says in words what the drawing shows."""
     rows = [(lane, lane.target + ("" if lane.works else ", must not work")) for lane in lanes(report)]
     others = must_nots(report)
     rows += [(Lane("other ways", "", "", others), "any app, must not work")] if others else []

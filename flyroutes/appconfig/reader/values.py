@@ -24,7 +24,7 @@ def anything(value: Any, at: Where) -> Any:
 
 
 def only(fits: Callable[[Any], bool], expected: str, way_out: str = "") -> Reader:
-    """The value as it is, if it `fits`."""
+    """A reader of values that `fits` takes; it leaves them as they are."""
 
     def read(value: Any, at: Where) -> Any:
         if fits(value):
@@ -36,7 +36,7 @@ def only(fits: Callable[[Any], bool], expected: str, way_out: str = "") -> Reade
 
 
 def matching(pattern: re.Pattern[str], expected: str, way_out: str = "") -> Reader:
-    """A text that the whole `pattern` matches."""
+    """A reader of texts that `pattern` matches as a whole."""
     return only(lambda value: isinstance(value, str) and bool(pattern.fullmatch(value)), expected, way_out)
 
 
@@ -62,7 +62,7 @@ def integer(low: int, high: int = 2**31 - 1, *, quoted: bool = False) -> Reader:
 
 
 def choice(*allowed: str, why: str = "") -> Reader:
-    """One of the `allowed` words."""
+    """A reader of one of the `allowed` words."""
 
     def read(value: Any, at: Where) -> str | None:
         if isinstance(value, str) and value in allowed:
@@ -77,7 +77,7 @@ def choice(*allowed: str, why: str = "") -> Reader:
 
 
 def words(item: Reader = text) -> Reader:
-    """A list of `item`, as a tuple."""
+    """A reader of a list, each of whose items `item` reads, to a tuple."""
 
     def read(value: Any, at: Where) -> tuple[Any, ...] | None:
         if not isinstance(value, list):

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 def no_app(case: Case) -> Cause | None:
-    """Nothing was deployed."""
+    """There is no app of that name."""
     if case.app.found:
         return None
     return Cause("no-app", f"there is no app {case.app.name}", case.deploy(), True)
 
 
 def no_machine(case: Case) -> Cause | None:
-    """The app is there and empty."""
+    """The app has no Machine."""
     if not case.app.found or case.app.machines:
         return None
     return Cause("no-machine", f"{case.app.name} has no Machine", case.deploy(), True)

@@ -53,7 +53,7 @@ async def _complete(fly: Flyctl, app: found.App, apps: found.Apps, limit: trio.C
 
 
 async def machines(fly: Flyctl, app: str, limit: trio.CapacityLimiter) -> tuple[found.Machine, ...]:
-    """The app's Machines."""
+    """The app's Machines, as flyctl lists them."""
     async with limit:
         return await fly.read(found.machines, "machine", "list", "-a", app)
 
