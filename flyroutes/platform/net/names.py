@@ -22,7 +22,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 
 from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.net import addresses
-from flyroutes.platform.regions import distance_km
+from flyroutes.platform.regions import REGIONS, distance_km
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -129,7 +129,7 @@ def _app_addresses(question: Question) -> Records | None:
         case (top, "nearest", "of") if top[:3] == "top" and top[3:].isdecimal():
             machines.sort(key=lambda machine: distance_km(question.region, machine.region))
             chosen = machines[: int(top[3:])]
-        case (region,) if region in addresses.REGIONS:
+        case (region,) if region in REGIONS:
             chosen = [machine for machine in machines if machine.region == region]
         case _:
             return None
