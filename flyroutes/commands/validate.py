@@ -20,7 +20,8 @@ from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment, check_network
 from flyroutes.report import terminal, write
 from flyroutes.report.json import to_json
-from flyroutes.validation import conclusion, inquiry, preflight
+from flyroutes.validation import inquiry, preflight
+from flyroutes.validation.why import conclusion
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
