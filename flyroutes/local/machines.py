@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flyroutes.errors import PlatformError
 from flyroutes.local import image, init, inside
-from flyroutes.local.kernel import firewall, freezer, namespaces, root, syscalls, tun, wiring
+from flyroutes.local.kernel import detour, firewall, freezer, namespaces, root, syscalls, wiring
 from flyroutes.platform import addresses
 from flyroutes.platform.runtime import environment, hosts_file, resolv_conf
 
@@ -146,10 +146,11 @@ class Kernel:
         self._firewall.set_cuts(pairs, cut)
 
     def open_delay_line(self) -> int:
-        """The file of a link through which packets between regions go from now on. Raises OSError."""
-        fd = tun.create(root.TUN, "delay", firewall.DELAY_LINK)
-        self._fabric.divert_marked("delay", firewall.DELAY_LINK, firewall.DELAY_MARK)
-        return fd
+        """The socket through which packets between regions go from now on (detour.py). Raises OSError."""
+        with self._home.away(syscalls.CLONE_NEWNET):
+            sock = detour.open_far_end(firewall.DELAY_LINK, self._home.fds["net"], wiring.MTU)
+        self._fabric.divert_marked(firewall.DELAY_LINK, firewall.DELAY_MARK)
+        return sock.detach()
 
     def set_distant(self, pairs: Sequence[tuple[str, str]], far: Sequence[str]) -> None:
         """What goes over the delay line: between these pairs of /80, and from and to these addresses."""
