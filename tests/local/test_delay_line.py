@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,28 @@ for size in map(int, sys.argv[2:]):
         except (TimeoutError, ConnectionRefusedError):
             found.append([answers == [sent], took if answers else 0])
 print(json.dumps(found))
+"""
+
+SEGMENTS = """
+import socket
+from flyroutes.local.kernel import detour, links, namespaces, syscalls
+from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Netlink
+
+UDP_SEGMENT = 103
+namespaces.enter_world()
+with open("/proc/self/ns/net") as near:
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    far = detour.open_far_end(9, near.fileno(), 1420)
+    syscalls.setns(near.fileno(), syscalls.CLONE_NEWNET)
+with Netlink(NETLINK_ROUTE) as netlink:
+    ways = links.address(9, "fd00::1/128"), links.route("fd00::2/128", 9, via=detour.GATEWAY)
+    netlink.request(*detour.near_end(9), *ways)
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+    sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 1000)
+    sock.sendto(bytes(5000), ("fd00::2", 6000))
+for frame in iter(lambda: far.recv(65535)[detour.HEADERS:], None):
+    if frame[6] == socket.IPPROTO_UDP:
+        print(len(frame) - 40 - 8, flush=True)
 """
 
 
@@ -159,3 +182,8 @@ async def test_datagrams_arrive_once_and_unchanged(scratch: Scratch) -> None:
         assert max(took[4:]) < ROUND_TRIP, "public UDP is not delayed"
     whole, took = await both_families()
     assert (whole, max(took) < ROUND_TRIP) == ([True] * 6, True)
+
+
+async def test_what_a_sender_sends_in_one_go_enters_the_line_in_packets(peer: Place) -> None:
+    done = await peer.run([sys.executable, "-c", SEGMENTS])
+    assert (done.stdout.split(), "BlockingIOError" in done.stderr) == (["1000"] * 5, True), done
