@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flyroutes.errors import ConfigError
-from flyroutes.platform.addresses import REGIONS
 from flyroutes.platform.model import DEFAULT_NETWORK
+from flyroutes.platform.net.addresses import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

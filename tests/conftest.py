@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import ledger
-import summary
-import where
 from flyroutes.errors import ConfigError
 from flyroutes.validation import preflight
+from tests.support import ledger, summary, where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,9 +8,9 @@ import sys
 
 import trio
 
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import WORKER, Environment
-from flyroutes.validation import run
+from flyroutes.validation import inquiry
 from flyroutes.validation.snapshot import look
 
 
@@ -38,7 +38,7 @@ async def main(counts: list[int], rounds: int) -> None:
 
 async def _validate(fly: Fly) -> tuple[int, float]:
     began = trio.current_time()
-    found = await run.find(fly, Environment(), from_inside=False, say=lambda _: None, settle=60)
+    found = await inquiry.find(fly, Environment(), from_inside=False, say=lambda _: None, settle=60)
     took = trio.current_time() - began
     failing = [one.reason for one in found.results.values() if one.verdict != "pass"]
     assert not failing, failing[:3]

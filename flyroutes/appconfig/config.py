@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flyroutes.appconfig import build, groups
-from flyroutes.appconfig.image import Build, find_image
-from flyroutes.appconfig.names import app_name
-from flyroutes.appconfig.report import Report, Where
-from flyroutes.appconfig.schema import ROOT
-from flyroutes.appconfig.source import parse
-from flyroutes.appconfig.tables import Table, fields
+from flyroutes.appconfig.image.outcome import Build, find_image
+from flyroutes.appconfig.problems import Report, Where
+from flyroutes.appconfig.reader import build, groups
+from flyroutes.appconfig.reader.names import app_name
+from flyroutes.appconfig.reader.schema import ROOT
+from flyroutes.appconfig.reader.source import parse
+from flyroutes.appconfig.reader.tables import Table, fields
 from flyroutes.errors import ConfigError
 from flyroutes.platform.model import Check, Image, MachineConfig, Restart, Service
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from flyroutes.client import IPInfo
+from flyroutes.machines_api.client import IPInfo
 from flyroutes.platform.model import DEFAULT_NETWORK, IPType
 from flyroutes.reference import MARK, METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.client import AppInfo, MachineInfo
+    from flyroutes.machines_api.client import AppInfo, MachineInfo
 
 _GONE = ("destroying", "destroyed")
 _RESTING = ("stopped", "suspended")

@@ -10,8 +10,8 @@ import trio
 from flyroutes.live import found
 
 if TYPE_CHECKING:
-    from flyroutes.client import Fly
     from flyroutes.live.flyctl import Flyctl
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 _AT_ONCE = 3

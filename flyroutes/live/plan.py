@@ -19,7 +19,7 @@ from flyroutes.reference import METADATA, PARTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from flyroutes.client import IPInfo
+    from flyroutes.machines_api.client import IPInfo
     from flyroutes.platform.model import IPType
     from flyroutes.reference import Environment, Part
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.client import Fly
 from flyroutes.errors import HostError
 from flyroutes.live import look, shell
 from flyroutes.live.flyctl import Flyctl
+from flyroutes.machines_api.client import Fly
 from flyroutes.platform.model import DEFAULT_NETWORK
 from flyroutes.reference import Environment
 from flyroutes.text import aligned
@@ -22,8 +22,8 @@ from flyroutes.text import aligned
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flyroutes.client import IPInfo
     from flyroutes.live import found
+    from flyroutes.machines_api.client import IPInfo
 
 _COLUMNS = ("APP", "ROLE", "NETWORK", "IP", "TYPE", "MACHINE", "REGION", "STATE", "CHECKS", "PRIVATE IP")
 _HERE = Environment()
@@ -51,7 +51,7 @@ def _local_apps() -> found.Apps:
     if "FLYROUTES_INSIDE" in os.environ:
         return _ask_api()
     # Not at the top: it needs Linux, and the status of an organization does not.
-    from flyroutes import session
+    from flyroutes.local.host import session
 
     door = session.knock()
     if door is None:

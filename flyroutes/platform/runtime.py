@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyroutes.platform.addresses import DNS_SERVER
+from flyroutes.platform.net.addresses import DNS_SERVER
 
 if TYPE_CHECKING:
     from flyroutes.platform.model import Machine

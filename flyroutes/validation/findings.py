@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from flyroutes import __version__
 from flyroutes.platform.model import DEFAULT_NETWORK
 from flyroutes.reference import CLIENT, ELSEWHERE, PARTS, ROUTES
-from flyroutes.validation.ladder import diagnose
-from flyroutes.validation.model import AppLine, MachineLine, Report
-from flyroutes.validation.settings import checks_of
+from flyroutes.report.model import AppLine, MachineLine, Report
+from flyroutes.validation.declared import checks_of
+from flyroutes.validation.why.ladder import diagnose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.client import MachineInfo
+    from flyroutes.machines_api.client import MachineInfo
     from flyroutes.reference import Environment
-    from flyroutes.validation.model import Result
+    from flyroutes.report.model import Result
     from flyroutes.validation.snapshot import AppFound, Snapshot
 
 OBSERVER = "observer"

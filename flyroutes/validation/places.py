@@ -15,7 +15,7 @@ from flyroutes.errors import PlatformError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
 
     Probe = Mapping[str, Any]
     """What the program in probe.py takes."""

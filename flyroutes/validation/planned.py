@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.validation.places import Answer
 
 if TYPE_CHECKING:
-    from flyroutes.validation.model import Check, Verdict
+    from flyroutes.report.model import Check, Verdict
 
 Judge = Callable[[Answer], tuple["Verdict", str]]
 """Answer -> verdict and, unless it passes, the reason."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.client import Fly
 from flyroutes.errors import PlatformError
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import CLIENT, ROUTES
 from flyroutes.validation.snapshot import network_of
 

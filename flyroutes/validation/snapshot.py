@@ -14,7 +14,7 @@ from flyroutes.reference import PARTS, ROUTES
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from flyroutes.client import Fly, IPInfo, MachineInfo
+    from flyroutes.machines_api.client import Fly, IPInfo, MachineInfo
     from flyroutes.reference import Environment
 
 _GONE = ("destroying", "destroyed")

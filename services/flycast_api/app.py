@@ -10,9 +10,10 @@ from starlette.routing import Route
 from whoami import healthz, whoami
 
 if TYPE_CHECKING:
-    from server import Config
     from starlette.applications import Starlette
     from starlette.requests import Request
+
+    from server import Config
 
 
 def build(config: Config) -> Starlette:

@@ -15,9 +15,10 @@ from starlette.routing import Route
 from whoami import healthz, this_machine, whoami
 
 if TYPE_CHECKING:
-    from server import Config
     from starlette.applications import Starlette
     from starlette.requests import Request
+
+    from server import Config
 
 MAX_BODY = 0
 """Bytes of a request body: no route takes one."""

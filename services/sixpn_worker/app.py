@@ -16,9 +16,10 @@ from startup import log
 from whoami import healthz, this_machine, whoami
 
 if TYPE_CHECKING:
-    from server import Config
     from starlette.applications import Starlette
     from starlette.requests import Request
+
+    from server import Config
 
 MAX_BODY = 4096
 """Bytes that POST /jobs takes; a job fits in twenty."""

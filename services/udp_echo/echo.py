@@ -15,8 +15,9 @@ from startup import STOP_SIGNALS, ignore_signals, log, release_signals
 if TYPE_CHECKING:
     import socket
 
-    from server import Config
     from startup import Limits
+
+    from server import Config
 
 BATCH = 64
 """Datagrams handled per wake-up. One at a time is eight times slower; with 256 other tasks wait for 2 ms."""

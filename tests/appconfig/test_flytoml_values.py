@@ -8,15 +8,7 @@ import pytest
 
 from flyroutes.appconfig import load
 from flyroutes.errors import ConfigError
-from flyroutes.platform.model import (
-    Check,
-    Concurrency,
-    HttpOptions,
-    Port,
-    ReplayCacheRule,
-    Restart,
-    Service,
-)
+from flyroutes.platform.model import Check, Concurrency, HttpOptions, Port, ReplayCacheRule, Restart, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

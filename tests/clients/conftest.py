@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.validation.places import Place, eventually
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asking import awake
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.validation.places import Place
 from flyroutes.validation.routes import LAPTOP
-from scratch import Scratch
-from where import environment_of
+from tests.support.asking import awake
+from tests.support.scratch import Scratch
+from tests.support.where import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

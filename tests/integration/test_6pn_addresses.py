@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-import programs
-from asking import awake, becomes, peer_addresses
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
+from tests.support.asking import awake, becomes, peer_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from conftest import Inside, Scratch
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 DOCS = "docs networking/private-networking"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import programs
-from asking import NOBODY, becomes, http
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
+from tests.support.asking import NOBODY, becomes, http
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch

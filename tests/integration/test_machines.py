@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import programs
-from asking import NO_WAY, becomes, http, in_vain
 from flyroutes.errors import PlatformError
 from flyroutes.reference import ECHO, PUBLIC, WORKER
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
+from tests.support.asking import NO_WAY, becomes, http, in_vain
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
     from flyroutes.reference import Environment
 
 

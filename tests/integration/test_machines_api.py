@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import programs
 from flyroutes.errors import PlatformError
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
 
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
 
 API = "http://_api.internal:4280/v1"
 CODE = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}"]

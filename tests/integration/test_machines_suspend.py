@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-import programs
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
 
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import MachineInfo
+    from flyroutes.machines_api.client import MachineInfo
 
 COUNTER = """
 import socket, threading, time

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asking import awake
 from flyroutes.reference import ROUTES
 from flyroutes.validation.routes import LAPTOP, TABLE, expected, probes, works
+from tests.support.asking import awake
 
 if TYPE_CHECKING:
     from conftest import Inside
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Answer
 

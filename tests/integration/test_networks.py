@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import programs
-from asking import NO_WAY, awake, becomes, http, in_vain
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
 from flyroutes.validation.places import Place
+from tests.support import programs
+from tests.support.asking import NO_WAY, awake, becomes, http, in_vain
 
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 FLYCAST_HTTP = programs.service(8080, 80, "http")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-import programs
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
 
 if TYPE_CHECKING:
     from conftest import Scratch

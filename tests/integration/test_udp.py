@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-import programs
-from asking import awake, becomes
 from flyroutes.reference import ECHO, FLYCAST, PUBLIC
 from flyroutes.validation.places import Place, eventually
+from tests.support import programs
+from tests.support.asking import awake, becomes
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from asking import awake
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation.places import SETTLE_SECONDS, eventually
+from tests.support.asking import awake
 
 if TYPE_CHECKING:
     from conftest import Inside
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Place
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from command import flyroutes
 from flyroutes.reference import CLIENT, ELSEWHERE, FLYCAST
+from tests.support.command import flyroutes
 
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from organization import Organization
+    from tests.live.organization import Organization
 
 
 async def _validate(organization: Organization, file: Path, *more: str) -> tuple[int, dict[str, Any]]:

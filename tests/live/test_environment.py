@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 
-from environment import standing
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import CLIENT, ELSEWHERE, FLYCAST, PUBLIC, Environment
 from flyroutes.validation.places import Place
 from flyroutes.validation.routes import TABLE
+from tests.support.environment import standing
 
 
 async def test_what_is_brought_up_serves_and_is_taken_down_again() -> None:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from command import COMMAND, ROOT, alive, descendants, flyroutes
 from flyroutes.errors import PlatformError
 from flyroutes.live import deploy
 from flyroutes.live.flyctl import Flyctl
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC, WORKER, Environment
 from flyroutes.validation.places import eventually
-from organization import Organization, words
+from tests.live.organization import Organization, words
+from tests.support.command import COMMAND, ROOT, alive, descendants, flyroutes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -230,7 +230,7 @@ async def test_an_app_of_ours_is_taken_up_and_removed(organization: Organization
 _ELSEWHERE = """
 import sys, trio, httpx
 sys.platform = "darwin"
-from flyroutes import cli
+from flyroutes.commands import main as cli
 status = cli.main(sys.argv[1:])
 print(sorted(name for name in sys.modules if name.startswith("flyroutes.local")), file=sys.stderr)
 sys.exit(status)

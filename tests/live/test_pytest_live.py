@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from command import ROOT
-from environment import standing
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import WORKER, Environment
 from flyroutes.validation.places import eventually
+from tests.support.command import ROOT
+from tests.support.environment import standing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

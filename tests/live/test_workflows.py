@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from command import COMMAND, ROOT
+from tests.support.command import COMMAND, ROOT
 
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
 CALLS = [

@@ -1,4 +1,4 @@
-"""The Machines API without a kernel (tests/support/no_kernel.py), and apps on the network of the run."""
+"""The Machines API without a kernel (api/no_kernel.py), and apps on the network of the run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import httpx
 import pytest
 import trio
 
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment
 from flyroutes.validation.places import Place
-from no_kernel import TOKEN, APIWorld
-from scratch import Scratch
+from tests.local.api.no_kernel import TOKEN, APIWorld
+from tests.support.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -15,13 +15,13 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
-import measure
 import trio
 
-from flyroutes import session
-from flyroutes.local import channel, inside
+import measure
+from flyroutes.local.host import channel, session
+from flyroutes.local.host.world import Door, World
+from flyroutes.local.kernel import entering
 from flyroutes.local.kernel.namespaces import ORDINARY_UID
-from flyroutes.local.launch import Door, World
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -150,10 +150,10 @@ async def _follow(soak: Soak, door: Door, seconds: float, seed: str) -> int:
     for fd in (answers, said):
         os.set_inheritable(fd, False)
     command = [sys.executable, str(HERE / "traffic.py"), str(seconds), seed]
-    program = inside.program(
+    program = entering.program(
         command, session.program_environment(door), str(ROOT), os.getuid() or ORDINARY_UID
     )
-    pid = inside.fork_inside(door.namespaces, (stdin, stdout, 2), program)
+    pid = entering.fork_inside(door.namespaces, (stdin, stdout, 2), program)
     os.close(stdin)
     os.close(stdout)
     async with trio.open_nursery() as nursery:

@@ -10,7 +10,7 @@ from flyroutes.validation.places import SETTLE_SECONDS, eventually
 from flyroutes.validation.routes import SILENT_PATIENCE
 
 if TYPE_CHECKING:
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
     from flyroutes.validation.places import Answer, Place, Probe
 
 NO_WAY = ("timeout", "unreachable")

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from command import ROOT
 from flyroutes.appconfig import load
-from flyroutes.platform.wire import config_to_json
+from flyroutes.platform.json.wire import config_to_json
 from flyroutes.reference import ELSEWHERE, PARTS
 from flyroutes.validation.places import eventually
+from tests.support.command import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment, Part
 
 SECONDS = 60

@@ -13,7 +13,7 @@ from flyroutes.reference import SCRATCH
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.client import Fly, MachineInfo
     from flyroutes.reference import Environment
 
 SCRATCH_METADATA = {"flyroutes": "scratch"}

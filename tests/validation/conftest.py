@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from environment import bring_up, take_down
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment
-from planting import Planter
+from tests.support.environment import bring_up, take_down
+from tests.validation.planting import Planter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

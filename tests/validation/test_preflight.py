@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from environment import standing
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import FLYCAST, ROUTES, Environment
 from flyroutes.validation import preflight
 from flyroutes.validation.preflight import Evidence, look, no_token, problems
+from tests.support.environment import standing
 
 ENVIRONMENT = Environment("acme", "p")
 APPS = frozenset(map(ENVIRONMENT.app, ROUTES))

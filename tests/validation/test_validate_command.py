@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-import etc
-from command import COMMAND, ROOT
 from flyroutes.reference import FLYCAST, Environment
-from planting import validated
+from tests.support import etc
+from tests.support.command import COMMAND, ROOT
+from tests.validation.planting import validated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from flyroutes.client import Fly
-    from planting import Planter
+    from flyroutes.machines_api.client import Fly
+    from tests.validation.planting import Planter
 
 RUNS = 20
 """Of a healthy network, none of which may raise an alarm."""

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.local.proxy.appside import AppConnection, Kind, Pool, dial
-from flyroutes.local.proxy.appside_http2 import Http2AppConnection
+from flyroutes.local.proxy.appside.http1 import AppConnection, Kind, Pool, dial
+from flyroutes.local.proxy.appside.http2 import Http2AppConnection
 from flyroutes.local.proxy.failure import Failure, connect_failure
 from flyroutes.local.proxy.tcp import hang_up
-from flyroutes.platform.balancing import Forward, Refuse, Start, Wait, started_at
-from flyroutes.platform.placement import ANYWHERE, Placement, choose_placed
+from flyroutes.platform.proxy.balancing import Forward, Refuse, Start, Wait, started_at
+from flyroutes.platform.proxy.placement import ANYWHERE, Placement, choose_placed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from flyroutes.platform.model import Machine
-    from flyroutes.platform.routing import Candidate, Route
+    from flyroutes.platform.proxy.routing import Candidate, Route
 
     FindRoute = Callable[[], Route | None]
 

@@ -11,31 +11,31 @@ from typing import TYPE_CHECKING
 import h11
 import trio
 
-from flyroutes.local.proxy.compress import compressing
-from flyroutes.local.proxy.exchange import ReplayAnswer
-from flyroutes.local.proxy.exchange_http2 import exchange_on
+from flyroutes.local.proxy.appside.exchange import ReplayAnswer
+from flyroutes.local.proxy.appside.exchange_http2 import exchange_on
+from flyroutes.local.proxy.appside.idle import limited
+from flyroutes.local.proxy.clientside.compress import compressing
+from flyroutes.local.proxy.clientside.http1 import Http1Client
+from flyroutes.local.proxy.clientside.http2 import Http2Connection
+from flyroutes.local.proxy.clientside.inbound import Inbound, send_preface
 from flyroutes.local.proxy.failure import ClientGone, Failure
-from flyroutes.local.proxy.http1 import Http1Client
-from flyroutes.local.proxy.http2 import Http2Connection
-from flyroutes.local.proxy.idle import limited
-from flyroutes.local.proxy.inbound import Inbound, send_preface
-from flyroutes.local.proxy.replayer import Replayer
-from flyroutes.local.proxy.replaying import Trip
+from flyroutes.local.proxy.replay.replayer import Replayer
+from flyroutes.local.proxy.replay.replaying import Trip
 from flyroutes.local.proxy.tcp import relay
-from flyroutes.platform.headers import Hop, Version, new_request_id, request_headers
 from flyroutes.platform.model import HttpOptions
-from flyroutes.platform.responses import final_headers
-from flyroutes.platform.routing import Route, find_service, redirect
+from flyroutes.platform.proxy.headers import Hop, Version, new_request_id, request_headers
+from flyroutes.platform.proxy.responses import final_headers
+from flyroutes.platform.proxy.routing import Route, find_service, redirect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flyroutes.local.proxy.appside import AppConnection
+    from flyroutes.local.proxy.appside.http1 import AppConnection
     from flyroutes.local.proxy.balancer import Balancer
-    from flyroutes.local.proxy.client import Client, Request
-    from flyroutes.local.proxy.http2_stream import Http2Stream
-    from flyroutes.platform.headers import Headers
+    from flyroutes.local.proxy.clientside.client import Client, Request
+    from flyroutes.local.proxy.clientside.http2_stream import Http2Stream
     from flyroutes.platform.model import Platform
+    from flyroutes.platform.proxy.headers import Headers
 
     Final = Callable[..., Headers]
 

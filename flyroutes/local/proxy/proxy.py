@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import trio
 
 from flyroutes.local.proxy.balancer import Balancer
+from flyroutes.local.proxy.clientside.inbound import Inbound, send_preface
+from flyroutes.local.proxy.clientside.tls import Offer, agree_on_tls, terminate
 from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.gateway import Gateway
-from flyroutes.local.proxy.inbound import Inbound, send_preface
 from flyroutes.local.proxy.tcp import hang_up, relay
-from flyroutes.local.proxy.tls import Offer, agree_on_tls, terminate
-from flyroutes.platform.routing import app_named, find_app, is_shared, listeners
+from flyroutes.platform.proxy.routing import app_named, find_app, is_shared, listeners
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""The proxy's tests share one fixture; what it is made of is in tests/support/fly_proxy.py."""
+"""The proxy's tests share one fixture; what it is made of is in fly_proxy.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from fly_proxy import ADDRESS, World, free_port
+from tests.local.proxy.fly_proxy import ADDRESS, World, free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

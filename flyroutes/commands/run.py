@@ -1,0 +1,68 @@
+"""`flyroutes run`: a program on the network that is up, or on one made for the purpose."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from flyroutes.errors import HostError
+from flyroutes.local.host import channel, session
+from flyroutes.local.host.world import World
+from flyroutes.local.kernel import init
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+
+def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[], list[Path]]) -> int:
+    """Run `command`; returns its exit status (128 + N for a signal)."""
+    if not files and (door := session.knock()):
+        return _wait(session.start_program(door, command))
+    apps = session.read_apps(files or default_files())
+    # What is to be said of the reference apps, the README says.
+    on_log = _show("warning", "error") if files else _show("error")
+    with World(session.settings(apps, {})) as world:
+        from flyroutes.validation import checking  # its libraries are read while the network starts
+
+        door = world.wait_ready(on_log)
+        for outcome in checking.look(door, apps):
+            if not outcome.ok:
+                print(f"flyroutes: {outcome.probe.target} does not work: {outcome.answer}", file=sys.stderr)
+        return _wait_in(world, session.start_program(door, command))
+
+
+def _show(*levels: str) -> Callable[[dict[str, Any]], None]:
+    def on_log(log: dict[str, Any]) -> None:
+        if log.get("level") in levels:
+            print(f"flyroutes: {log['source']}: {log['message']}", file=sys.stderr)
+
+    return on_log
+
+
+def _leave_signals_to(pid: int) -> None:
+    """The terminal's Ctrl-C is the program's business, which it reaches by itself; SIGTERM is passed on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _frame: os.kill(pid, number))
+
+
+def _wait(pid: int) -> int:
+    """Wait for the program."""
+    _leave_signals_to(pid)
+    return init.exit_code(os.waitpid(pid, 0)[1])
+
+
+def _wait_in(world: World, pid: int) -> int:
+    """Wait for the program while reading away what the network says."""
+    _leave_signals_to(pid)
+    ended = os.pidfd_open(pid)
+    while True:
+        readable, _, _ = select.select([ended, world.channel.fileno()], [], [])
+        if ended in readable:
+            return init.exit_code(os.waitpid(pid, 0)[1])
+        event, _files = channel.receive(world.channel)
+        if event is None:
+            raise HostError("the local network ended while the program was running")

@@ -1,0 +1,159 @@
+"""Making and ending a local network, from the host's side.
+
+launcher -> holder -> process 1 of the world -> network -> spawner -> Machines. Each dies when one before it
+does, so `kill -9` of any but a Machine ends all, and the kernel takes namespaces, links and mounts with them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+import traceback
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from flyroutes.errors import FlyroutesError, HostError
+from flyroutes.local.host import channel
+from flyroutes.local.kernel import etc, init, namespaces, syscalls, tiny_init
+from flyroutes.local.spawner.server import fork as fork_spawner
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from flyroutes.local.host.settings import Settings
+
+
+_LAST_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The way in: namespaces of a WireGuard peer's place (kind -> open file), and programs' environment."""
+
+    namespaces: dict[str, int]
+    env: dict[str, str] = field(default_factory=dict)
+
+
+class World:
+    """A running local network. Leaving the context ends it, with everything in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.channel, theirs = channel.pair()
+        sys.stdout.flush()
+        launcher = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            self.channel.close()
+            _hold(theirs, settings, launcher)
+        theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self._wait_for_the_last()
+        self.channel.close()
+
+    def _wait_for_the_last(self) -> None:
+        """Until no process of the world has our sockets open: the next network may want their addresses."""
+        self.channel.settimeout(_LAST_SECONDS)
+        with contextlib.suppress(OSError):
+            while channel.receive(self.channel)[0] is not None:
+                pass
+
+    def wait_ready(self, on_log: Callable[[dict[str, Any]], None]) -> Door:
+        """Wait until the apps are started and the API answers; FlyroutesError says why not."""
+        while True:
+            event, opened = channel.receive(self.channel)
+            if event is None:
+                break
+            if "ready" in event:
+                return Door(dict(zip(event["ready"]["kinds"], opened, strict=True)), event["ready"]["env"])
+            if "error" in event:
+                raise _as_error(event)
+            if "log" in event:
+                on_log(event["log"])
+        raise HostError("the local network ended while it was starting; its last words are above")
+
+
+def _as_error(event: dict[str, Any]) -> FlyroutesError:
+    error = FlyroutesError(event["error"])
+    error.exit_status = event["exit_status"]
+    return error
+
+
+def _hold(theirs: socket.socket, settings: Settings, launcher: int) -> None:
+    """The holder: enters the world, starts its process 1, and ends with it."""
+    code = 1
+    try:
+        os.setsid()  # the terminal's Ctrl-C is for the launcher, which then ends all
+        syscalls.die_with_parent(launcher)
+        namespaces.enter_world()
+        # Credentials changed, and with them the kernel forgot the wish.
+        syscalls.die_with_parent(launcher)
+        pid = os.fork()
+        if pid == 0:
+            _be_process_1(theirs, settings)
+        theirs.close()
+        code = init.exit_code(os.waitpid(pid, 0)[1])
+    except FlyroutesError as error:
+        channel.send(theirs, channel.failure(error))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _be_process_1(theirs: socket.socket, settings: Settings) -> None:
+    """Reap orphans until the network's process ends."""
+    try:
+        syscalls.die_with_parent(0)
+        # Before the fork, or an end that comes at once would go unnoticed.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        network_pid = os.fork()
+        if network_pid == 0:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+            _be_network(theirs, settings)
+        tiny_init.become(network_pid, {signal.SIGCHLD})
+        theirs.close()
+        for listener in settings.published.values():
+            listener.close()
+        while True:
+            pid, status = os.wait()
+            if pid == network_pid:
+                os._exit(init.exit_code(status))
+    finally:
+        os._exit(1)
+
+
+def _allow_open_files() -> None:
+    """As many open files as the host lets us have: each Machine and each connection takes some."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _be_network(theirs: socket.socket, settings: Settings) -> None:
+    try:
+        _allow_open_files()
+        etc.build()
+        spawner = fork_spawner(settings.uid)
+        # Imported after that fork, so that the copies of it which the Machines get stay small.
+        from flyroutes.local import network
+
+        network.main(theirs, settings, spawner)
+    except FlyroutesError as error:
+        channel.send(theirs, channel.failure(error))
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Fly Proxy on a detour: what an answer with `fly-replay` orders."""

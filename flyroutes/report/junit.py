@@ -1,0 +1,75 @@
+"""A report as JUnit XML, which CI systems read: a suite per kind of check, a case per check."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from flyroutes.report.tables import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from flyroutes.report.model import Diagnosis, Report, Result
+
+
+def to_junit(report: Report) -> str:
+    """The whole document. A failure is a `failure`; what is inconclusive is `skipped`, with its reason."""
+    explained = {id_: diagnosis for diagnosis in report.diagnoses for id_ in diagnosis.checks}
+    name = f"flyroutes {report.organization} {report.prefix}".strip()
+    root = ET.Element("testsuites", {"name": printable(name), **_totals(report.results)})
+    for kind in dict.fromkeys(result.check.kind for result in report.results):
+        results = [result for result in report.results if result.check.kind == kind]
+        began = datetime.fromtimestamp(report.started_at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        suite = ET.SubElement(root, "testsuite", {"name": kind, "timestamp": began, **_totals(results)})
+        for result in results:
+            _add_case(suite, result, explained)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _totals(results: Iterable[Result]) -> dict[str, str]:
+    results = list(results)
+    counted = Counter(result.verdict for result in results)
+    return {
+        "tests": str(len(results)),
+        "failures": str(counted["fail"]),
+        "errors": "0",
+        "skipped": str(counted["inconclusive"]),
+        "time": f"{sum(result.seconds or 0 for result in results):.3f}",
+    }
+
+
+def _add_case(suite: ET.Element, result: Result, explained: Mapping[str, Diagnosis]) -> None:
+    check = result.check
+    names = {"classname": f"{check.kind}.{printable(check.target)}", "name": printable(check.id)}
+    case = ET.SubElement(suite, "testcase", {**names, "time": f"{result.seconds or 0:.3f}"})
+    evidence = "\n".join(_evidence(result))
+    if result.verdict == "pass":
+        ET.SubElement(case, "system-out").text = evidence
+        return
+    message = printable(f"expected {check.expected}, got {result.came}: {result.reason}")
+    if result.verdict == "inconclusive":
+        ET.SubElement(case, "skipped", {"message": printable(f"inconclusive: {result.reason}")})
+        ET.SubElement(case, "system-out").text = evidence
+        return
+    found = explained.get(check.id)
+    causes = _causes(found) if found else ["cause unknown"]
+    ET.SubElement(case, "failure", {"message": message}).text = "\n".join([evidence, *causes])
+
+
+def _evidence(result: Result) -> Iterable[str]:
+    check = result.check
+    yield printable(check.title)
+    yield f"asked: {printable(result.asked)}"
+    yield f"came: {printable(result.came)}"
+    yield f"standing: {check.standing}, {printable(check.reference)}"
+
+
+def _causes(diagnosis: Diagnosis) -> Iterable[str]:
+    yield printable(f"stopped at {diagnosis.step}: {diagnosis.stopped}")
+    for cause in diagnosis.causes:
+        yield printable(f"{'proven' if cause.proven else 'likely'} ({cause.code}): {cause.sentence}")
+        yield printable(f"  {cause.command}")
