@@ -134,6 +134,14 @@ def test_an_install_that_fails_says_so_and_begins_again(clone: Path) -> None:
     assert _dev(clone, "up", python=_stand_in(clone)).stdout == "ran up\n"
 
 
+def test_no_environment_without_venv_is_told(clone: Path) -> None:
+    python = Path(_stand_in(clone))
+    python.write_text(PYTHON.replace('mkdir -p .venv/bin && cp "$0" .venv/bin/python', "exit 1"))
+    said = _dev(clone, "up", python=str(python))
+    assert said.returncode == 1
+    assert said.stderr.endswith("dev: cannot make .venv, see above: on Debian, apt-get install python3-venv\n")
+
+
 def test_no_python_is_told(clone: Path) -> None:
     said = _dev(clone, "up", python=NOWHERE)
     assert said.returncode == 1

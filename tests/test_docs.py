@@ -26,7 +26,8 @@ def _leads_somewhere(document: Path, link: str) -> bool:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_to_what_is_there(document: Path) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)]+)\)", document.read_text())
+    text = document.read_text()
+    links = re.findall(r"\]\((?!https?://)([^)]+)\)", text) + re.findall(r'src="([^"]+)"', text)
     assert [link for link in links if not _leads_somewhere(document, link)] == []
 
 
