@@ -139,7 +139,7 @@ def test_no_environment_without_venv_is_told(clone: Path) -> None:
     python.write_text(PYTHON.replace('mkdir -p .venv/bin && cp "$0" .venv/bin/python', "exit 1"))
     said = _dev(clone, "up", python=str(python))
     assert said.returncode == 1
-    assert said.stderr.endswith("dev: cannot make .venv, see above: on Debian, apt-get install python3-venv\n")
+    assert said.stderr.endswith("cannot make .venv, see above: on Debian, apt-get install python3-venv\n")
 
 
 def test_no_python_is_told(clone: Path) -> None:
