@@ -15,7 +15,7 @@ from flyroutes.local.proxy.failure import Failure
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flyroutes.local.proxy.appside.http1 import AppConnection
+    from flyroutes.local.proxy.appside.connection import AppConnection
 
 T = TypeVar("T")
 

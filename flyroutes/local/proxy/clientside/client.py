@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from flyroutes.local.proxy.request import Body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from flyroutes.local.proxy.request import Request
     from flyroutes.platform.proxy.headers import Headers
 
-_REPEATABLE = (b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE")
 
-
-@dataclass(slots=True)
-class Request:
-    """A request's head. `host` is what names the app on a shared address."""
-
-    method: bytes
-    target: bytes
-    headers: Headers
-    host: str
-    has_body: bool
-
-    @property
-    def repeatable(self) -> bool:
-        """Whether it may be sent twice (RFC 9110 section 9.2.2) with what we still have of it."""
-        return not self.has_body and self.method in _REPEATABLE
-
-
-class Client(Protocol):
+class Client(Body, Protocol):
     """The client's side of one request. `start`, `data` and `end` only queue; `flush` sends."""
 
     request: Request
@@ -41,12 +25,6 @@ class Client(Protocol):
     async def proceed(self) -> None:
         """Answer `expect: 100-continue`, if the client waits for that before it sends the body."""
 
-    async def receive(self) -> bytes:
-        """The next piece of the body, empty at its end; Failure or ClientGone."""
-
-    def receive_nowait(self) -> bytes | None:
-        """As `receive`, None when it would have to wait."""
-
     async def wait_gone(self) -> None:
         """Return when the client is gone."""
 
@@ -57,10 +35,10 @@ class Client(Protocol):
         """Queue the head of the response."""
 
     def data(self, chunk: bytes) -> None:
-        """Queue a piece of its body."""
+        """Queue a piece of the response's body."""
 
     def end(self, trailers: Headers | None = None) -> None:
-        """Queue its end. Trailers reach HTTP/2 clients alone (assumed)."""
+        """Queue the response's end. Trailers reach HTTP/2 clients alone (assumed)."""
 
     async def flush(self) -> None:
         """Send what is queued; ClientGone."""

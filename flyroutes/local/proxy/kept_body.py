@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class KeptBody:
-    """Reads as the client does. It keeps up to `MOST_BYTES`; a longer body passes, and cannot be replayed."""
+    """A client's `Body` that keeps up to `MOST_BYTES`; a longer one passes, and cannot be replayed."""
 
     __slots__ = ("_again", "_client", "_ended", "_kept", "_replayed")
 
@@ -27,12 +27,12 @@ class KeptBody:
             self._kept = None
 
     async def receive(self) -> bytes:
-        """See `Client`."""
+        """The next piece of the body, empty at its end; Failure or ClientGone."""
         found = self._at_hand()
         return self._keep(await self._client.receive()) if found is None else found
 
     def receive_nowait(self) -> bytes | None:
-        """See `Client`."""
+        """The next piece as `receive` gives it; None when that would have to wait."""
         if (found := self._at_hand()) is not None:
             return found
         chunk = self._client.receive_nowait()

@@ -1,0 +1,100 @@
+"""What becomes of an accepted connection: the handlers of its service's port, one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from flyroutes.local.proxy.appside.connection import AppConnection
+from flyroutes.local.proxy.clientside.tls import Offer, agree_on_tls, terminate
+from flyroutes.local.proxy.failure import Failure
+from flyroutes.local.proxy.gateway import Gateway
+from flyroutes.local.proxy.tcp import relay
+from flyroutes.platform.proxy.routing import app_named, find_app, is_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flyroutes.local.authority import Authority
+    from flyroutes.local.proxy.clientside.connection import ClientConnection
+    from flyroutes.local.proxy.transaction import Shared
+    from flyroutes.platform.model import Platform
+
+
+class Handlers:
+    """Applies `tls`, `pg_tls` and `http`; without `http`, relays the bytes to one Machine."""
+
+    def __init__(
+        self, snapshot: Callable[[], Platform], authority: Authority, shared: Shared, region: str
+    ) -> None:
+        self._snapshot = snapshot
+        self._authority = authority
+        self._find = shared.routes.find
+        self._balancer = shared.balancer
+        self._gateway = Gateway(shared, region)
+
+    async def serve(self, connection: ClientConnection) -> None:
+        """Serve the connection to its end; Failure."""
+        handlers, protocol = self._handlers_of(connection), None
+        if "pg_tls" in handlers and isinstance(connection.stream, trio.SocketStream):
+            await agree_on_tls(connection.stream)
+        if {"tls", "pg_tls"} & set(handlers) and not connection.secure:
+            connection, protocol = await self._terminate(connection)
+            handlers = self._handlers_of(connection)
+        if "http" not in handlers:
+            await self._relay(connection)
+        elif protocol == "h2":
+            await self._gateway.serve_http2(connection)
+        else:
+            await self._gateway.serve_http1(connection)
+
+    def _handlers_of(self, connection: ClientConnection) -> tuple[str, ...]:
+        route = self._find(connection)
+        if route:
+            return route.port.handlers
+        if not connection.name and is_shared(self._snapshot(), connection.address):
+            # The app is known only once its SNI or Host is: port 80 is for HTTP, any other for TLS.
+            return ("http",) if connection.port == 80 else ("tls",)
+        asked = connection.name or connection.address
+        raise Failure(0, "PR01", f"no service for {asked} on port {connection.port}")
+
+    async def _terminate(self, connection: ClientConnection) -> tuple[ClientConnection, str | None]:
+        assert isinstance(connection.stream, trio.SocketStream)
+        offer_of = partial(self._offer, connection)
+        stream, name = await terminate(connection.stream, self._authority, offer_of)
+        protocol = stream.selected_alpn_protocol()
+        return replace(connection, stream=stream, secure=True, name=name), protocol
+
+    def _offer(self, connection: ClientConnection, name: str) -> Offer | None:
+        """What to agree on for `name`: a certificate is for the `.fly.dev` name of the app that was dialled.
+
+        So a Flycast client, which asks for `.flycast` or for no name, gets None, unless the port has
+        `default_self_signed`.
+        """
+        platform = self._snapshot()
+        app = app_named(platform, name)
+        dialled = find_app(platform, connection.address, name, connection.source[0])
+        certified = app is not None and app is dialled
+        route = self._find(replace(connection, name=name))
+        if route is None or not (certified or route.port.default_self_signed):
+            return None
+        return Offer(route.port.alpn, route.port.tls_versions, self_signed=not certified)
+
+    async def _relay(self, connection: ClientConnection) -> None:
+        """No `http` handler: bytes to one Machine for as long as the connection lives."""
+        try:
+            app = await self._balancer.connect(partial(self._find, connection), AppConnection)
+        except Failure as failure:
+            # PR03 is for HTTP; raw TCP ends in PR01 (docs monitoring/error-codes).
+            code = "PR01" if failure.code == "PR03" else failure.code
+            raise Failure(0, code, failure.reason) from failure
+        try:
+            route = self._find(connection)
+            if route and "proxy_proto" in route.port.handlers:
+                await app.introduce(connection.proxy_header(route.port.proxy_proto_version))
+            await relay(connection.stream, app.stream)
+        finally:
+            self._balancer.release(app)
