@@ -1,6 +1,6 @@
 """One HTTP request to an app and its answer back, streaming both ways.
 
-Neither side's version of HTTP is known here: they are the business of `Client` and `HttpAppConnection`.
+Which version of HTTP each side speaks is its own business: both versions have the same methods.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from flyroutes.platform.proxy.responses import choose_encoding, compressed_heade
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flyroutes.local.proxy.appside.connection import HttpAppConnection
-    from flyroutes.local.proxy.clientside.client import Client
+    from flyroutes.local.proxy.appside.http2 import Http2AppConnection
     from flyroutes.local.proxy.clientside.compress import Compressor
+    from flyroutes.local.proxy.clientside.http2_stream import Http2Stream
     from flyroutes.local.proxy.request import Body
     from flyroutes.platform.model import HttpOptions, Machine
     from flyroutes.platform.proxy.headers import Headers
 
+    Client = Http1Client | Http2Stream
+    HttpAppConnection = Http1AppConnection | Http2AppConnection
     Rewrite = Callable[[Headers, HttpOptions], Headers]
     """Makes the client's headers out of the app's."""
 
@@ -121,7 +123,7 @@ class Exchange:
         queued = 0
         while not isinstance(event := self._app.next_event(), End):
             if isinstance(event, bytes):
-                self._queue(self._compressor.compress(event) if self._compressor else event)
+                self._queue(self._compressor[0](event) if self._compressor else event)
                 queued += len(event)
             if event is None or queued > FLUSH_SIZE:
                 await self._flush()
@@ -129,7 +131,7 @@ class Exchange:
             if event is None:
                 await self._receive()
         if self._compressor:
-            self._queue(self._compressor.flush())
+            self._queue(self._compressor[1]())
         self._client.end(end_to_end(event.trailers))
         await self._flush()
 

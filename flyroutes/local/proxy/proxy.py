@@ -14,9 +14,8 @@ from flyroutes.local.proxy.clientside.connection import ClientConnection
 from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.handlers import Handlers
 from flyroutes.local.proxy.replay.replayer import Replayer
-from flyroutes.local.proxy.routes import Routes
+from flyroutes.local.proxy.shared import Shared
 from flyroutes.local.proxy.tcp import hang_up
-from flyroutes.local.proxy.transaction import Shared
 from flyroutes.platform.proxy.routing import listeners
 
 if TYPE_CHECKING:
@@ -48,8 +47,9 @@ class Proxy:
         self._snapshot = snapshot
         self._log = partial(log, "proxy")
         self._balancer = Balancer(start_machine, region)
-        shared = Shared(Routes(snapshot), self._balancer, Replayer(snapshot, self._log), self._log)
-        self._handlers = Handlers(snapshot, authority, shared, region)
+        replayer = Replayer(snapshot, self._log)
+        shared = Shared(snapshot, self._balancer, replayer, self._log, region)
+        self._handlers = Handlers(shared, authority)
         self._listeners: dict[tuple[str, int], trio.socket.SocketType] = {}
         self._serving: set[ClientConnection] = set()
         self._nursery: trio.Nursery | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,8 @@ from flyroutes.local.proxy.appside.http2 import Http2AppConnection
 from flyroutes.local.proxy.appside.idle import limited
 from flyroutes.local.proxy.exchange import Exchange
 from flyroutes.local.proxy.failure import ClientGone, Failure, ReachTimeout
-from flyroutes.local.proxy.kept_body import KeptBody
 from flyroutes.local.proxy.replay.detour import Detour
-from flyroutes.local.proxy.request import Destination
+from flyroutes.local.proxy.request import Destination, KeptBody
 from flyroutes.platform.model import HttpOptions
 from flyroutes.platform.proxy.headers import request_headers
 from flyroutes.platform.proxy.placement import asked_by_client
@@ -23,28 +21,12 @@ from flyroutes.platform.proxy.responses import final_headers
 from flyroutes.platform.proxy.routing import redirect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from flyroutes.local.proxy.appside.connection import HttpAppConnection
-    from flyroutes.local.proxy.balancer import Balancer
-    from flyroutes.local.proxy.clientside.client import Client
     from flyroutes.local.proxy.clientside.connection import ClientConnection
-    from flyroutes.local.proxy.exchange import ReplayAnswer
-    from flyroutes.local.proxy.replay.replayer import Replayer
+    from flyroutes.local.proxy.exchange import Client, HttpAppConnection, ReplayAnswer
     from flyroutes.local.proxy.request import Request
-    from flyroutes.local.proxy.routes import Routes
+    from flyroutes.local.proxy.shared import Shared
     from flyroutes.platform.proxy.headers import Headers, Hop
     from flyroutes.platform.proxy.routing import Route
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What the requests of all clients share."""
-
-    routes: Routes
-    balancer: Balancer
-    replayer: Replayer
-    log: Callable[..., None]
 
 
 class Transaction:
@@ -61,7 +43,7 @@ class Transaction:
         self._hop = hop
         self._request_id = request_id
         self._host = client.request.host
-        self._body = KeptBody(client) if client.request.has_body else None
+        self._body = KeptBody(client, client.request) if client.request.has_body else None
 
     async def run(self) -> None:
         """Answer the request, with an error of the proxy's own if need be; ClientGone."""
@@ -74,7 +56,7 @@ class Transaction:
         request, connection = self._client.request, self._connection
         if request.method == b"CONNECT":
             raise Failure(405, "", "CONNECT is not served")
-        find = partial(self._shared.routes.find, connection, request.host)
+        find = partial(self._shared.find, connection, request.host)
         route = find()
         if route is None or "http" not in route.port.handlers:  # That it is a 404: assumed.
             raise Failure(404, "", f"no app serves {request.host or 'this host'} on port {connection.port}")
@@ -95,22 +77,25 @@ class Transaction:
     async def _deliver(self, to: Destination) -> ReplayAnswer | None:
         """Take the request to a Machine and relay its answer; one that is not for the client is returned."""
         app = await self._connect(to, pooled=True)
+        used = app.used
         try:
             return await self._exchange(app, to)
         except Failure:
             # The app may close an idle connection as we pick it (RFC 9112 section 9.3.1).
-            if self._client.started or not (app.used and self._client.request.repeatable):
+            if self._client.started or not (used and self._client.request.repeatable):
                 raise
         return await self._exchange(await self._connect(to, pooled=False), to)
 
     async def _connect(self, to: Destination, pooled: bool) -> HttpAppConnection:
-        kind = Http2AppConnection if to.port.http_options.h2_backend else Http1AppConnection
+        kind: type[HttpAppConnection] = Http1AppConnection
+        if to.port.http_options.h2_backend:
+            kind = Http2AppConnection
         pooled = pooled and "proxy_proto" not in to.port.handlers
-        connect = partial(self._shared.balancer.connect, to.find, kind, pooled, to.placement)
+        connected = self._shared.balancer.connect(to.find, kind, pooled, to.placement)
         if to.timeout is None:
-            return await connect()
+            return await connected
         with trio.move_on_after(to.timeout):
-            return await connect()
+            return await connected
         raise ReachTimeout(503, "PR03", f"no Machine was reached within {to.timeout:g} s")
 
     async def _exchange(self, app: HttpAppConnection, to: Destination) -> ReplayAnswer | None:
@@ -149,7 +134,7 @@ class Transaction:
 
     async def fail(self, failure: Failure) -> None:
         """Log the failure and tell the client; ClientGone when its answer has begun already."""
-        route = self._shared.routes.find(self._connection, self._client.request.host)
+        route = self._shared.find(self._connection, self._client.request.host)
         app = route.app.name if route else ""
         fields = self._connection.fields
         self._shared.log(failure.reason, code=failure.code, status=failure.status, app=app, **fields)

@@ -1,4 +1,4 @@
-"""A connection from the proxy to a Machine's service, and what an exchange needs of one that speaks HTTP."""
+"""A connection from the proxy to a Machine's service, and what an app says on one that speaks HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import select
 import socket
 import time
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
@@ -17,7 +16,6 @@ from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.tcp import CHUNK
 
 if TYPE_CHECKING:
-    from flyroutes.local.proxy.request import Body, Request
     from flyroutes.platform.proxy.headers import Headers
     from flyroutes.platform.proxy.routing import Candidate
 
@@ -25,15 +23,20 @@ CONNECT_TIMEOUT = 5.0
 
 
 class AppConnection:
-    """One TCP connection to a Machine's service. `used` tells whether a request was sent on it before."""
+    """One TCP connection to a Machine's service: all that the raw relay needs.
 
-    __slots__ = ("candidate", "idle_since", "opened_at", "poolable", "stream", "used")
+    `used` tells whether a request was sent on it before, `answered` whether the final answer to this one has
+    begun.
+    """
+
+    __slots__ = ("answered", "candidate", "idle_since", "opened_at", "poolable", "stream", "used")
 
     def __init__(self, stream: trio.SocketStream, candidate: Candidate, poolable: bool) -> None:
         self.stream = stream
         self.candidate = candidate
         self.poolable = poolable
         self.used = False
+        self.answered = False
         self.idle_since = 0.0
         self.opened_at = time.time()
 
@@ -44,6 +47,14 @@ class AppConnection:
 
     def ready_again(self) -> bool:
         """Make the connection ready for another request; False when it must be closed instead."""
+        if not self.poolable or not self._next_cycle():
+            return False
+        self.used = True
+        self.idle_since = trio.current_time()
+        return True
+
+    def _next_cycle(self) -> bool:
+        """Forget the request that was served; False when the protocol allows for no other one."""
         return False
 
     def is_quiet(self) -> bool:
@@ -55,6 +66,14 @@ class AppConnection:
     def close(self) -> None:
         """Close the connection at once."""
         self.stream.socket.close()
+
+    async def _receive_bytes(self) -> bytes:
+        try:
+            return bytes(await self.stream.receive_some(CHUNK))
+        except trio.BrokenResourceError as error:
+            if self.answered:
+                raise broken_off(error) from error
+            raise Failure(502, "PC03", "the app reset the connection before it answered") from error
 
 
 class Head(NamedTuple):
@@ -72,62 +91,6 @@ class End(NamedTuple):
 
 Event = Head | bytes | End
 """What an app sends: heads of which the last is final, pieces of the body, the end."""
-
-
-class HttpAppConnection(AppConnection, ABC):
-    """A connection to an app that speaks HTTP, for one request at a time."""
-
-    __slots__ = ("answered",)
-
-    def __init__(self, stream: trio.SocketStream, candidate: Candidate, poolable: bool) -> None:
-        super().__init__(stream, candidate, poolable)
-        self.answered = False
-
-    @abstractmethod
-    async def send_request(self, request: Request, headers: Headers, body: Body) -> bool:
-        """Send the head with `headers`, and maybe what is at hand of the body; True when that was all."""
-
-    @abstractmethod
-    async def send_body(self, chunk: bytes) -> None:
-        """Send a piece of the body. An app that takes no more of it may have answered: that decides."""
-
-    @abstractmethod
-    async def end_body(self) -> None:
-        """Send the end of the body."""
-
-    @abstractmethod
-    def next_event(self) -> Event | None:
-        """What the app has sent next; None when more of it must be received first. Failure."""
-
-    @abstractmethod
-    async def receive(self) -> None:
-        """Wait for bytes of the app; Failure."""
-
-    async def flush(self) -> None:
-        """Send what the protocol itself wants to say."""
-
-    def let_more_come(self) -> None:
-        """Tell the app that the client has taken what was received of the body."""
-
-    def ready_again(self) -> bool:
-        """Make the connection ready for another request; False when it must be closed instead."""
-        if not self.poolable or not self._next_cycle():
-            return False
-        self.used = True
-        self.idle_since = trio.current_time()
-        return True
-
-    @abstractmethod
-    def _next_cycle(self) -> bool:
-        """Forget the request that was served; False when the protocol allows for no other one."""
-
-    async def _receive_bytes(self) -> bytes:
-        try:
-            return bytes(await self.stream.receive_some(CHUNK))
-        except trio.BrokenResourceError as error:
-            if self.answered:
-                raise broken_off(error) from error
-            raise Failure(502, "PC03", "the app reset the connection before it answered") from error
 
 
 def broken_off(why: object) -> Failure:

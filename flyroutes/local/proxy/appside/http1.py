@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import h11
 import trio
 
-from flyroutes.local.proxy.appside.connection import End, Event, Head, HttpAppConnection, broken_off
+from flyroutes.local.proxy.appside.connection import AppConnection, End, Event, Head, broken_off
 from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.request import MAX_HEAD
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flyroutes.platform.proxy.routing import Candidate
 
 
-class Http1AppConnection(HttpAppConnection):
+class Http1AppConnection(AppConnection):
     """One request after the other; the head and what is at hand of the body leave in one go."""
 
     __slots__ = ("http",)
@@ -78,6 +78,12 @@ class Http1AppConnection(HttpAppConnection):
             self.answered = isinstance(event, h11.Response)
             return Head(event.status_code, list(event.headers))
         raise Failure(502, "PU02", "the app closed the connection before it answered")
+
+    async def flush(self) -> None:
+        """Send nothing: HTTP/1.1 has nothing to say of its own."""
+
+    def let_more_come(self) -> None:
+        """Do nothing: that the proxy reads on tells an app to go on."""
 
     def _next_cycle(self) -> bool:
         if self.http.our_state is not h11.DONE or self.http.their_state is not h11.DONE:

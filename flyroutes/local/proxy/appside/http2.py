@@ -13,7 +13,7 @@ import h2.exceptions
 import h2.settings
 import trio
 
-from flyroutes.local.proxy.appside.connection import End, Event, Head, HttpAppConnection, broken_off
+from flyroutes.local.proxy.appside.connection import AppConnection, End, Event, Head, broken_off
 from flyroutes.local.proxy.failure import Failure
 from flyroutes.platform.proxy.headers import http2_request_headers
 
@@ -34,7 +34,7 @@ HANDSHAKE_TIMEOUT = 5.0
 """Seconds for an app's first frame (assumed)."""
 
 
-class Http2AppConnection(HttpAppConnection):
+class Http2AppConnection(AppConnection):
     """One stream at a time, so that load is counted as over HTTP/1.1."""
 
     __slots__ = ("_events", "_held", "_http", "_spoke", "_stream", "_trailers", "_window_opened", "_writing")

@@ -1,12 +1,12 @@
-"""Compressors of response bodies.
+"""Compression of response bodies.
 
-They hold back what fits in them, as Fly's do (docs reference/content-encoding, "Streaming HTML").
+Compressors hold back what fits in them, as Fly's do (docs reference/content-encoding, "Streaming HTML").
 """
 
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import brotli  # type: ignore[import-untyped]
 import zstandard
@@ -14,34 +14,18 @@ import zstandard
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-class Compressor(Protocol):
-    """What zlib and zstandard have in common."""
-
-    def compress(self, data: bytes, /) -> bytes:
-        """Take `data` in, and give away what is ready."""
-
-    def flush(self) -> bytes:
-        """The rest, at the end of the body."""
-
-
-class _Brotli:
-    """brotli's compressor under the names that the others use."""
-
-    def __init__(self) -> None:
-        brotli_ = brotli.Compressor(quality=4)
-        self.compress: Callable[[bytes], bytes] = brotli_.process
-        self.flush: Callable[[], bytes] = brotli_.finish
+    Compressor = tuple[Callable[[bytes], bytes], Callable[[], bytes]]
+    """Takes a piece of a body and gives away what is ready; gives away the rest at the body's end."""
 
 
 def compressor(coding: bytes) -> Compressor:
     """A compressor for one body in a coding of `responses.ENCODINGS`."""
-    return _COMPRESSORS[coding]()
-
-
-_COMPRESSORS: dict[bytes, Callable[[], Compressor]] = {
-    b"zstd": lambda: zstandard.ZstdCompressor().compressobj(),
-    b"br": _Brotli,
-    b"gzip": lambda: zlib.compressobj(wbits=zlib.MAX_WBITS | 16),
-    b"deflate": zlib.compressobj,  # with zlib's own header: RFC 9110 section 8.4.1.2
-}
+    if coding == b"br":
+        brotli_ = brotli.Compressor(quality=4)
+        return brotli_.process, brotli_.finish
+    if coding == b"zstd":
+        zstd = zstandard.ZstdCompressor().compressobj()
+        return zstd.compress, zstd.flush
+    # Deflate has zlib's own header: RFC 9110 section 8.4.1.2.
+    zipper = zlib.compressobj(wbits=zlib.MAX_WBITS | (16 if coding == b"gzip" else 0))
+    return zipper.compress, zipper.flush

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import h11
 import trio
 
-from flyroutes.local.proxy.clientside.heads import http1_request
 from flyroutes.local.proxy.failure import ClientGone, Failure
-from flyroutes.local.proxy.request import MAX_HEAD, Request
+from flyroutes.local.proxy.request import MAX_HEAD, Request, http1_request
 from flyroutes.local.proxy.tcp import CHUNK, linger, reset
 from flyroutes.platform.model import HttpOptions
 
@@ -29,7 +28,10 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class Http1Client:
-    """A `Client` for one request after the other, which share a connection."""
+    """The client's side of one request after the other, which share a connection.
+
+    `start`, `data` and `end` only queue; `flush` sends.
+    """
 
     def __init__(
         self, stream: Stream, head_scope: trio.CancelScope, options: HttpOptions | None = None

@@ -12,9 +12,9 @@ import h2.exceptions
 import h2.settings
 import trio
 
-from flyroutes.local.proxy.clientside.heads import http2_request
 from flyroutes.local.proxy.clientside.http2_stream import Http2Stream
 from flyroutes.local.proxy.failure import ClientGone
+from flyroutes.local.proxy.request import http2_request
 from flyroutes.local.proxy.tcp import CHUNK
 
 if TYPE_CHECKING:

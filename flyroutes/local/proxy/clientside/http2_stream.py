@@ -30,7 +30,7 @@ class Connection(Protocol):
 
 
 class Http2Stream:
-    """A `Client`. What it sends is queued in h2; the connection's writer sends it."""
+    """The client's side of one request. What it sends is queued in h2; the connection's writer sends it."""
 
     def __init__(self, connection: Connection, stream_id: int, request: Request) -> None:
         self.id = stream_id

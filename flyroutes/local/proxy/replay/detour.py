@@ -18,11 +18,9 @@ from flyroutes.platform.proxy.replay_reader import InvalidReplay, read_replay
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flyroutes.local.proxy.clientside.client import Client
-    from flyroutes.local.proxy.exchange import ReplayAnswer
-    from flyroutes.local.proxy.kept_body import KeptBody
+    from flyroutes.local.proxy.exchange import Client, ReplayAnswer
     from flyroutes.local.proxy.replay.replayer import Replayer
-    from flyroutes.local.proxy.request import FindRoute, Request
+    from flyroutes.local.proxy.request import FindRoute, KeptBody, Request
     from flyroutes.platform.proxy.headers import Headers
     from flyroutes.platform.proxy.replay_cache import Entry, Status
     from flyroutes.platform.proxy.routing import Route
