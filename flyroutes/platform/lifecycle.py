@@ -59,6 +59,8 @@ RUNNING: frozenset[State] = frozenset({"starting", "started", "restarting", "rep
 """Must be stopped before it can be destroyed, unless by force."""
 COMING: frozenset[State] = frozenset({"starting", "restarting", "replacing"})
 """On the way to `started` without anybody's doing."""
+GONE: frozenset[State] = frozenset({"destroying", "destroyed"})
+"""No longer there for DNS, Fly Proxy and lists."""
 STARTABLE: frozenset[State] = frozenset({"stopped", "suspended"})
 """What Fly Proxy starts for a request (docs reference/fly-proxy-autostop-autostart)."""
 
