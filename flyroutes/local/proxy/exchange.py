@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -70,6 +71,12 @@ class Exchange:
 
     async def run(self, headers: Headers) -> ReplayAnswer | None:
         """Send the request and relay the answer; one that the client must not see is returned. Failure."""
+        idle_timeout, job = self._options.idle_timeout, partial(self._run, headers)
+        if idle_timeout is None:
+            return await job()
+        return await alongside(partial(self._app.watch_idle, idle_timeout), job)
+
+    async def _run(self, headers: Headers) -> ReplayAnswer | None:
         if await self._app.send_request(self._client.request, headers, self._body):
             return await self._answer()
         self._uploading = True

@@ -83,13 +83,9 @@ class Proxy:
             self._listen(key)
         self._balancer.changed(platform.machines)
 
-    def load(self, machine_id: str) -> int:
-        """How many connections or requests the Machine is handling now."""
-        return sum(load for (machine, _), load in self.loads.items() if machine == machine_id)
-
     @property
     def loads(self) -> Mapping[tuple[str, int], int]:
-        """The same for every Machine's service, by Machine ID and `internal_port`."""
+        """How much each service of a Machine is handling now, by Machine ID and `internal_port`."""
         return self._balancer.loads
 
     def recent_traffic(self, seconds: float) -> set[str]:

@@ -9,7 +9,6 @@ import trio
 
 from flyroutes.local.proxy.appside.http1 import Http1AppConnection
 from flyroutes.local.proxy.appside.http2 import Http2AppConnection
-from flyroutes.local.proxy.appside.idle import limited
 from flyroutes.local.proxy.exchange import Exchange
 from flyroutes.local.proxy.failure import ClientGone, Failure, ReachTimeout
 from flyroutes.local.proxy.replay.detour import Detour
@@ -106,7 +105,7 @@ class Transaction:
                 await app.introduce(self._connection.proxy_header(to.port.proxy_proto_version))
             exchange = Exchange(app, self._client, self._body or self._client, options, self._final_headers)
             headers = to.headers_at(app.candidate.machine.id)
-            return await limited(app, options.idle_timeout, partial(exchange.run, headers))
+            return await exchange.run(headers)
         finally:
             self._shared.balancer.release(app)
 

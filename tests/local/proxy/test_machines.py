@@ -179,10 +179,10 @@ async def test_request_waits_for_a_machine_below_its_hard_limit(world: World) ->
             nursery.start_soon(_expect, world, 200)
         for served in range(3):
             await world.until(lambda served=served: hold.seen == served + 1)
-            assert world.proxy.load(machine.id) == 1
+            assert world.load(machine.id) == 1
             hold.let_go()
     assert hold.most == 1
-    assert world.proxy.load(machine.id) == 0
+    assert world.load(machine.id) == 0
 
 
 @pytest.mark.fact("proxy.hard-limit-queue")

@@ -7,6 +7,7 @@ import errno
 import os
 import select
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from flyroutes.platform.proxy.routing import Candidate
 
 CONNECT_TIMEOUT = 5.0
+_LAST_DATA = struct.Struct("=44xI4xI")
+"""tcpi_last_data_sent and tcpi_last_data_recv of struct tcp_info (linux/tcp.h): milliseconds ago."""
 
 
 class AppConnection:
@@ -66,6 +69,18 @@ class AppConnection:
     def close(self) -> None:
         """Close the connection at once."""
         self.stream.socket.close()
+
+    async def watch_idle(self, seconds: float) -> None:
+        """Wait until no byte went to or came from the app for `seconds`, then raise a Failure (PC05)."""
+        began = trio.current_time()
+        # The kernel keeps the time and sets no event.
+        while (quiet := min(self._quiet_seconds(), trio.current_time() - began)) < seconds:  # noqa: ASYNC110
+            await trio.sleep(seconds - quiet)
+        raise Failure(502, "PC05", f"nothing moved between proxy and app for {seconds:g} s (idle_timeout)")
+
+    def _quiet_seconds(self) -> float:
+        info = self.stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA.size)
+        return float(min(_LAST_DATA.unpack(info))) / 1000
 
     async def _receive_bytes(self) -> bytes:
         try:

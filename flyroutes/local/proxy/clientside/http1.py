@@ -65,13 +65,10 @@ class Http1Client:
 
     async def _idle(self) -> bool:
         """Between requests a client may idle, as long as the port's `idle_timeout`; False after it."""
-        if self._options.idle_timeout is None:
+        idle_timeout = self._options.idle_timeout
+        with trio.move_on_after(float("inf") if idle_timeout is None else idle_timeout) as scope:
             await self._receive()
-            return True
-        with trio.move_on_after(self._options.idle_timeout):
-            await self._receive()
-            return True
-        return False
+        return not scope.cancelled_caught
 
     async def proceed(self) -> None:
         """Answer `expect: 100-continue`, if the client waits for that before it sends the body."""
@@ -105,24 +102,25 @@ class Http1Client:
 
     def inform(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Queue a 1xx response."""
-        event = h11.InformationalResponse(
-            status_code=status, headers=list(headers), reason=_REASONS.get(status, b"")
-        )
-        self._queue.append(self.http.send(event) or b"")
+        reason = _REASONS.get(status, b"")
+        self._send(h11.InformationalResponse(status_code=status, headers=list(headers), reason=reason))
 
     def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Queue the head of the response."""
         self.started = True
-        event = h11.Response(status_code=status, headers=list(headers), reason=_REASONS.get(status, b""))
-        self._queue.append(self.http.send(event) or b"")
+        reason = _REASONS.get(status, b"")
+        self._send(h11.Response(status_code=status, headers=list(headers), reason=reason))
 
     def data(self, chunk: bytes) -> None:
         """Queue a piece of the response's body."""
-        self._queue.append(self.http.send(h11.Data(chunk)) or b"")
+        self._send(h11.Data(chunk))
 
     def end(self, trailers: Headers | None = None) -> None:
         """Queue the response's end."""
-        self._queue.append(self.http.send(h11.EndOfMessage()) or b"")
+        self._send(h11.EndOfMessage())
+
+    def _send(self, event: h11.Event) -> None:
+        self._queue.append(self.http.send(event) or b"")
 
     async def flush(self) -> None:
         """Send what is queued; ClientGone."""

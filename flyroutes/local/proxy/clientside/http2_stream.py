@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,7 @@ import trio
 from flyroutes.local.proxy.failure import ClientGone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from flyroutes.local.proxy.request import Request
     from flyroutes.platform.proxy.headers import Headers
@@ -58,15 +59,13 @@ class Http2Stream:
 
     def discard(self) -> None:
         """End the stream, whose answer is done or given up, and have no more of its body sent."""
-        try:
+        with contextlib.suppress(h2.exceptions.ProtocolError):  # The client was faster.
             for _, length in self._body:
                 self._http.acknowledge_received_data(length, self.id)
             if not self._ending:
                 self._http.reset_stream(self.id, h2.errors.ErrorCodes.INTERNAL_ERROR)
             elif not self._body_ended:
                 self._http.reset_stream(self.id, h2.errors.ErrorCodes.NO_ERROR)
-        except h2.exceptions.ProtocolError:
-            return  # The client was faster.
 
     async def proceed(self) -> None:
         """Answer `expect: 100-continue`, if the client waits for that before it sends the body."""
@@ -131,10 +130,8 @@ class Http2Stream:
         """Leave the response incomplete, so that `discard` resets the stream."""
 
     def _room(self) -> int:
-        try:
+        with _or_client_gone():
             return self._http.local_flow_control_window(self.id)
-        except h2.exceptions.ProtocolError as error:
-            raise ClientGone(str(error)) from error
 
     def _fill_window(self) -> None:
         while self._out and (room := self._room()) > 0:
@@ -144,18 +141,22 @@ class Http2Stream:
             self._send(chunk, end_stream=self._ending and not self._out)
 
     def _send(self, chunk: bytes, end_stream: bool) -> None:
-        try:
-            if end_stream and self._trailers:
-                if chunk:
-                    self._http.send_data(self.id, chunk)
-                self._http.send_headers(self.id, self._trailers, end_stream=True)
-                return
-            self._http.send_data(self.id, chunk, end_stream=end_stream)
-        except h2.exceptions.ProtocolError as error:
-            raise ClientGone(str(error)) from error
+        trailers = self._trailers if end_stream else []
+        with _or_client_gone():
+            if chunk or not trailers:
+                self._http.send_data(self.id, chunk, end_stream=end_stream and not trailers)
+            if trailers:
+                self._http.send_headers(self.id, trailers, end_stream=True)
 
     def _send_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        try:
+        with _or_client_gone():
             self._http.send_headers(self.id, [(b":status", str(status).encode()), *headers])
-        except h2.exceptions.ProtocolError as error:
-            raise ClientGone(str(error)) from error
+
+
+@contextlib.contextmanager
+def _or_client_gone() -> Iterator[None]:
+    """What h2 refuses to send is for a stream that the client has reset."""
+    try:
+        yield
+    except h2.exceptions.ProtocolError as error:
+        raise ClientGone(str(error)) from error

@@ -202,10 +202,10 @@ async def test_client_that_leaves_takes_its_request_along(world: World) -> None:
     machine = await world.publish(slow)
     stream = await world.connect()
     await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-    await world.until(lambda: world.proxy.load(machine.id))
+    await world.until(lambda: world.load(machine.id))
     await stream.aclose()
     await left.wait()
-    await world.until(lambda: not world.proxy.load(machine.id))
+    await world.until(lambda: not world.load(machine.id))
 
 
 @pytest.mark.fact("proxy.sse")
