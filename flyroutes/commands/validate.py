@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.commands import shared
+from flyroutes.commands import targets
 from flyroutes.commands.linux import need_linux
 from flyroutes.errors import ConfigError, FlyroutesError
 from flyroutes.live import shell
@@ -47,8 +47,8 @@ def define(parser: ArgumentParser) -> None:
         help="write a report: .html for people, .json for programs, .xml for JUnit; repeat for more",
     )  # fmt: skip
     parser.add_argument("-j", "--json", action="store_true", help="JSON output")
-    shared.add_organization(parser, required=False)
-    shared.add_network(parser)
+    targets.add_organization(parser, required=False)
+    targets.add_network(parser)
 
 
 def act(options: Namespace) -> int:
@@ -58,7 +58,7 @@ def act(options: Namespace) -> int:
     by a signal.
     """
     if options.org:
-        environment = shared.environment(options, network=check_network(options.network))
+        environment = targets.environment(options, network=check_network(options.network))
     elif options.prefix or options.network or options.from_inside:
         raise ConfigError("--prefix, --network and --from-inside belong to an organization: add --org ORG")
     elif "FLYROUTES_INSIDE" not in os.environ:
