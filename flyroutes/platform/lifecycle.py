@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from flyroutes.errors import PlatformError
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import Restart
+    from flyroutes.platform.model import Restart, State
 
-State = Literal[
-    "created", "starting", "started", "stopping", "stopped", "suspending", "suspended", "restarting",
-    "replacing", "failed", "destroying", "destroyed",
-]  # fmt: skip
 Action = Literal[
     "start", "launched", "stop", "exited", "crashed", "suspend", "suspended", "restart", "update", "destroy",
     "gone",
