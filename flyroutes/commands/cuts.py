@@ -6,14 +6,10 @@ import json
 import os
 import urllib.error
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flyroutes.errors import HostError, PlatformError
-from flyroutes.local.host import session
-from flyroutes.local.kernel import entering
-
-if TYPE_CHECKING:
-    from flyroutes.local.host.world import Door
+from flyroutes.local.host.door import knock
 
 _PATH = "/local/v1/faults"
 _SECONDS = 10
@@ -47,8 +43,8 @@ def _show(faults: dict[str, Any]) -> int:
 
 def _ask(method: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """One call: behind the door of the network that is up, or to the network that this runs on."""
-    if door := session.knock():
-        status, answer = _call_inside(door, method, body)
+    if door := knock():
+        status, answer = door.call_inside(lambda: _call(method, body))
     elif "FLYROUTES_INSIDE" in os.environ:
         status, answer = _call(method, body)
     else:
@@ -70,20 +66,3 @@ def _call(method: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]
         return refused.code, json.load(refused)
     except OSError as error:
         return 0, {"error": f"the local network's API does not answer ({error})"}
-
-
-def _call_inside(door: Door, method: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
-    mine, theirs = os.pipe()
-
-    def main() -> None:
-        os.environ.update(session.program_environment(door))
-        os.write(1, json.dumps(_call(method, body)).encode())
-
-    pid = entering.fork_inside(door.namespaces, (0, theirs, 2), main)
-    os.close(theirs)
-    with os.fdopen(mine) as answer:
-        said = answer.read()
-    if os.waitpid(pid, 0)[1] != 0 or not said:
-        raise HostError("the local network could not be asked; its last words are above")
-    status, found = json.loads(said)
-    return status, found

@@ -9,9 +9,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.errors import HostError
-from flyroutes.local.host import channel, session
+from flyroutes.local import channel
+from flyroutes.local.host.apps import read_apps
+from flyroutes.local.host.door import knock
 from flyroutes.local.host.world import World
 from flyroutes.local.kernel import init
+from flyroutes.local.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,19 +23,19 @@ if TYPE_CHECKING:
 
 def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[], list[Path]]) -> int:
     """Run `command`; returns its exit status (128 + N for a signal)."""
-    if not files and (door := session.knock()):
-        return _wait(session.start_program(door, command))
-    apps = session.read_apps(files or default_files())
+    if not files and (door := knock()):
+        return _wait(door.start_program(command))
+    apps = read_apps(files or default_files())
     # What is to be said of the reference apps, the README says.
     on_log = _show("warning", "error") if files else _show("error")
-    with World(session.settings(apps, {})) as world:
+    with World(Settings(apps)) as world:
         from flyroutes.validation import checking  # its libraries are read while the network starts
 
         door = world.wait_ready(on_log)
         for outcome in checking.look(door, apps):
             if not outcome.ok:
                 print(f"flyroutes: {outcome.probe.target} does not work: {outcome.answer}", file=sys.stderr)
-        return _wait_in(world, session.start_program(door, command))
+        return _wait_in(world, door.start_program(command))
 
 
 def _show(*levels: str) -> Callable[[dict[str, Any]], None]:

@@ -11,8 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.errors import ConfigError, HostError
-from flyroutes.local.host import channel, session
-from flyroutes.local.host.world import Door, World
+from flyroutes.local import channel
+from flyroutes.local.host.apps import read_apps
+from flyroutes.local.host.door import Door, hand_over, open_door
+from flyroutes.local.host.world import World
+from flyroutes.local.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,12 +27,12 @@ if TYPE_CHECKING:
 def up(files: Sequence[Path], port: int, cross_network_replays: bool) -> int:
     """Run until Ctrl-C (status 0) or until the network ends by itself (status 1)."""
     began = time.perf_counter()
-    apps = session.read_apps(files)
+    apps = read_apps(files)
     published = _publish(apps, port)
-    listener = session.open_door()
+    listener = open_door()
     _say(f"booting {len(apps)} app{'s' if len(apps) != 1 else ''}: {', '.join(app.app for app in apps)}")
     try:
-        with World(session.settings(apps, published, cross_network_replays)) as world:
+        with World(Settings(apps, published, cross_network_replays)) as world:
             from flyroutes.validation import checking  # its libraries are read while the network starts
 
             door = world.wait_ready(_show_log)
@@ -79,7 +82,7 @@ def _follow(world: World, listener: socket.socket, door: Door) -> int:
     while True:
         readable, _, _ = select.select([world.channel, listener], [], [])
         if listener in readable:
-            session.hand_over(listener, door)
+            hand_over(listener, door)
         if world.channel in readable:
             event, _files = channel.receive(world.channel)
             if event is None:

@@ -51,13 +51,12 @@ def _local_apps() -> found.Apps:
     if "FLYROUTES_INSIDE" in os.environ:
         return _ask_api()
     # Not at the top: it needs Linux, and the status of an organization does not.
-    from flyroutes.local.host import session
+    from flyroutes.local.host.door import knock
 
-    door = session.knock()
+    door = knock()
     if door is None:
         raise HostError("no local network of yours is up: start one with `flyroutes up`, or name an --org")
-    apps: found.Apps = session.call_inside(door, _ask_api)
-    return apps
+    return door.call_inside(_ask_api)
 
 
 def _ask_api() -> found.Apps:

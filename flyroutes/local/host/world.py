@@ -12,11 +12,11 @@ import resource
 import signal
 import sys
 import traceback
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from flyroutes.errors import FlyroutesError, HostError
-from flyroutes.local.host import channel
+from flyroutes.local import channel
+from flyroutes.local.host.door import Door
 from flyroutes.local.kernel import etc, init, namespaces, syscalls, tiny_init
 from flyroutes.local.spawner.server import fork as fork_spawner
 
@@ -25,18 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from flyroutes.local.host.settings import Settings
-
+    from flyroutes.local.settings import Settings
 
 _LAST_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """The way in: namespaces of a WireGuard peer's place (kind -> open file), and programs' environment."""
-
-    namespaces: dict[str, int]
-    env: dict[str, str] = field(default_factory=dict)
 
 
 class World:
@@ -146,11 +137,11 @@ def _be_network(theirs: socket.socket, settings: Settings) -> None:
     try:
         _allow_open_files()
         etc.build()
-        spawner = fork_spawner(settings.uid)
+        sockets = fork_spawner(settings.uid)
         # Imported after that fork, so that the copies of it which the Machines get stay small.
         from flyroutes.local import network
 
-        network.main(theirs, settings, spawner)
+        network.main(theirs, settings, sockets)
     except FlyroutesError as error:
         channel.send(theirs, channel.failure(error))
     except BaseException:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flyroutes.local.kernel import init, syscalls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 KINDS = ("user", "mnt", "net", "uts", "ipc", "pid")
 """In the order of entering: the user namespace first, because it gives the right to enter the others."""
@@ -67,8 +67,3 @@ def _go_between(
 def _is_own(kind: str, namespace: int) -> bool:
     mine, other = os.stat(f"/proc/self/ns/{kind}"), os.fstat(namespace)
     return (mine.st_dev, mine.st_ino) == (other.st_dev, other.st_ino)
-
-
-def program(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Callable[[], None]:
-    """What to call inside: become `command` as user `uid`, and die with the go-between."""
-    return lambda: init.execute(command, env, workdir, uid)

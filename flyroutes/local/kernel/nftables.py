@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 import struct
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from flyroutes.local.kernel.netlink import (
     F_APPEND,
@@ -28,9 +28,9 @@ from flyroutes.local.kernel.netlink import (
 from flyroutes.platform.net import addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from ipaddress import IPv4Address, IPv6Address
 
-_Item = TypeVar("_Item")
 _TABLE = "flyroutes"
 DELAY_LINK, DELAY_MARK = 9, 1
 """The interface number of the delay line, below those of Machines, and the mark of what goes there."""
@@ -229,8 +229,13 @@ def _owner_elements(index: int, sources: Iterable[str]) -> tuple[set[bytes], set
     link = struct.pack("=I", index)
     found = [ip_address(source) for source in sources]
     six = {_key(link, ip.packed[:14]) for ip in found if ip.version == 6}
-    four = {_key(link, struct.pack(">I", int(ip) & ~7)) for ip in found if ip.version == 4}
+    four = {_key(link, _block(ip)) for ip in found if ip.version == 4}
     return six, four
+
+
+def _block(ip: IPv4Address | IPv6Address) -> bytes:
+    """The /29 of an IPv4 address."""
+    return struct.pack(">I", int(ip) & ~7)
 
 
 class Firewall:
@@ -239,8 +244,6 @@ class Firewall:
     def __init__(self) -> None:
         self._netlink = Netlink(NETLINK_NETFILTER)
         self._apply(*ruleset())
-        self._udp: dict[tuple[str, int], str] = {}
-        self._marked: dict[str, set[bytes]] = {}
 
     def _apply(self, *messages: Message) -> None:
         marks = [
@@ -254,56 +257,46 @@ class Firewall:
         pairs = zip((_OWNERS6[0], _OWNERS4[0]), _owner_elements(index, sources), strict=True)
         self._apply(*(_elements(kind, name, items) for name, items in pairs if items))
 
-    def allow_reach(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Let packets pass from the first prefix to the second, both IPv6 /48."""
-        items = [_key(*(ip_network(prefix).network_address.packed[:6] for prefix in pair)) for pair in pairs]
-        self._apply(_elements(_NEWELEMENT, _REACH[0], items))
+    def change(self, changes: Mapping[str, tuple[Sequence[Any], Sequence[Any]]]) -> None:
+        """Put (new, gone) items into the sets and take them out, all at once.
 
-    def set_cuts(self, pairs: Iterable[tuple[str, str]], hosts: Iterable[str]) -> None:
-        """Silence between these pairs of /80, and around these hosts: an IPv6's /112, an IPv4's /29."""
-        self._fill(_CUT_SETS, pairs, hosts)
-
-    def set_distant(self, pairs: Iterable[tuple[str, str]], hosts: Iterable[str]) -> None:
-        """The same for what takes the way over the delay line."""
-        self._fill(_DELAY_SETS, pairs, hosts)
-
-    def _fill(
-        self, sets: Sequence[tuple[str, int]], pairs: Iterable[tuple[str, str]], hosts: Iterable[str]
-    ) -> None:
-        found = [ip_address(host) for host in hosts]
-        ends = ((ip_network(prefix).network_address.packed[:10] for prefix in pair) for pair in pairs)
-        wanted = (
-            {_key(*pair) for pair in ends},
-            {_key(ip.packed[:14]) for ip in found if ip.version == 6},
-            {_key(struct.pack(">I", int(ip) & ~7)) for ip in found if ip.version == 4},
+        `reach` and `severed` and `distant` have pairs of IPv6 prefixes, from and to; `cut` and `far` have
+        hosts, an IPv6 for its /112 and an IPv4 for its /29; `udp_services` has ((public IPv4, port),
+        `fly-global-services` address), and flows follow a change at once.
+        """
+        self._apply(
+            *(
+                _elements(kind, name, some)
+                for stem, (new, gone) in changes.items()
+                for kind, items in ((_DELELEMENT, gone), (_NEWELEMENT, new))
+                for name, elements in _set_elements(stem, items).items()
+                for some in _batches(elements)
+            )
         )
-        named = {name: items for (name, _), items in zip(sets, wanted, strict=True)}
-        self._apply(*(message for name in named for message in self._change(name, named[name])))
-        self._marked |= named
-
-    def _change(self, name: str, wanted: set[bytes]) -> Iterator[Message]:
-        had = self._marked.get(name, set())
-        for kind, items in ((_DELELEMENT, had - wanted), (_NEWELEMENT, wanted - had)):
-            for some in _batches(list(items)):
-                yield _elements(kind, name, some)
-
-    def set_udp_services(self, services: dict[tuple[str, int], str]) -> None:
-        """Public UDP: (public IPv4, port) -> `fly-global-services` address; flows follow a change at once."""
-        gone, new = self._udp.items() - services.items(), services.items() - self._udp.items()
-        if not gone and not new:
-            return
-        messages = [
-            _elements(kind, _UDP_SERVICES[0], [_udp_element(*item) for item in some])
-            for kind, items in ((_DELELEMENT, gone), (_NEWELEMENT, new))
-            for some in _batches(list(items))
-        ]
-        self._apply(*messages)
-        self._udp = dict(services)
-        flush = Message("flush connection tracking", (_CONNTRACK << 8) | 2, 0, struct.pack(">BBH", 0, 0, 0))
-        self._netlink.request(flush)
+        if "udp_services" in changes:
+            header = struct.pack(">BBH", 0, 0, 0)
+            self._netlink.request(Message("flush connection tracking", (_CONNTRACK << 8) | 2, 0, header))
 
 
-def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
+def _set_elements(stem: str, items: Sequence[Any]) -> dict[str, list[bytes]]:
+    """The elements of each set that `items` of this kind go to."""
+    if stem == "udp_services":
+        return {stem: [_udp_element(*item) for item in items]}
+    if stem in ("cut", "far"):
+        found = [ip_address(host) for host in items]
+        return {
+            f"{stem}6": [_key(ip.packed[:14]) for ip in found if ip.version == 6],
+            f"{stem}4": [_key(_block(ip)) for ip in found if ip.version == 4],
+        }
+    return {stem: [_key(*map(_significant, pair)) for pair in items]}
+
+
+def _significant(prefix: str) -> bytes:
+    network = ip_network(prefix)
+    return network.network_address.packed[: network.prefixlen // 8]
+
+
+def _batches(items: list[bytes]) -> Iterator[list[bytes]]:
     """Pieces that fit into one netlink attribute of at most 64 KB."""
     for start in range(0, len(items), 500):
         yield items[start : start + 500]

@@ -32,6 +32,10 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """Where programs find the authorities that they trust, the network's own among them."""
 TRUST = {"SSL_CERT_FILE": CERTIFICATES, "NODE_EXTRA_CA_CERTS": CERTIFICATES}
 """Variables that say so to OpenSSL, Go and Python; and to Node, which else trusts what it was built with."""
+PATH = f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The Python that runs flyroutes comes first: it has the packages that a Dockerfile's RUN would install."""
+DEFAULTS = {"PATH": PATH, "HOME": "/tmp", **TRUST}
+"""Variables of a Machine, where neither its image nor its app sets them."""
 _STATE = Path("/.flyroutes")
 _HOST_ETC = Path("/.host-etc")
 FLY = "/.fly"

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flyroutes.appconfig import AppConfig
-    from flyroutes.local.machines.control import Control, Log
+    from flyroutes.local.log import Log
+    from flyroutes.local.machines.control import Control
     from flyroutes.platform.model import IPType, MachineConfig, Service
 
 

@@ -16,7 +16,7 @@ from flyroutes.local.kernel.init import exit_code
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flyroutes.local.spawner.client import KernelClient
+    from flyroutes.local.spawner.client import Spawner
 
 _OUTPUT_GRACE = 0.5
 """Seconds for the rest of the output after the command has ended."""
@@ -35,7 +35,7 @@ class ExecResult:
 
 
 async def execute(
-    kernel: KernelClient, start: Callable[[tuple[int, int, int]], int], timeout: float, stdin: bytes
+    spawner: Spawner, start: Callable[[tuple[int, int, int]], int], timeout: float, stdin: bytes
 ) -> ExecResult:
     """Call `start` with (stdin, stdout, stderr) files; it returns the pid of the command.
 
@@ -52,14 +52,14 @@ async def execute(
                     nursery.start_soon(_feed, feed, stdin)
                     nursery.start_soon(_collect, out, outputs[0])
                     nursery.start_soon(_collect, err, outputs[1])
-                    status = await kernel.wait(pid)
+                    status = await spawner.wait(pid)
                     # What the command left running may hold its output open for ever.
                     nursery.cancel_scope.deadline = trio.current_time() + _OUTPUT_GRACE
         finally:
             if status is None:
-                kernel.signal(pid, signal.SIGKILL)
+                spawner.signal(pid, signal.SIGKILL)
                 with trio.CancelScope(shield=True):
-                    await kernel.wait(pid)
+                    await spawner.wait(pid)
     if status is None:
         raise PlatformError(f"the command was still running after {timeout:g} s and was killed", 408)
     code = exit_code(status)

@@ -99,10 +99,6 @@ class Registry:
             raise PlatformError(f"machine {machine_id!r} not found in app {app!r}", 404)
         return found[machine_id]
 
-    def network_of(self, machine: Machine) -> Network:
-        """The 6PN of the Machine's app."""
-        return self.platform.networks[self.platform.apps[machine.app].network]
-
     def add_machine(self, app: App, config: MachineConfig, name: str | None, region: str | None) -> Machine:
         """A new Machine of the app, in state `created`, with addresses of its own."""
         region = region or self._region
