@@ -13,10 +13,10 @@ from flyroutes.errors import PlatformError
 from flyroutes.local.kernel import (
     copied_files,
     entering,
+    firewall,
     freezer,
     init,
     namespaces,
-    nftables,
     root,
     syscalls,
     tun,
@@ -41,7 +41,7 @@ class Kernel:
         self._uid = uid or namespaces.ORDINARY_UID
         self._home = namespaces.Home()
         self._fabric = wiring.Fabric(self._home.fds["net"])
-        self._firewall = nftables.Firewall()
+        self._firewall = firewall.Firewall()
         self._children: set[int] = set()
         """Processes that were started here and not reaped yet: their pids cannot mean anybody else."""
         self._machines: dict[str, tuple[Boot, int]] = {}
@@ -158,8 +158,8 @@ class Kernel:
 
     def open_delay_line(self) -> tuple[None, tuple[int]]:
         """The file of a link through which packets between regions go from now on. Raises OSError."""
-        fd = tun.create(root.TUN, "delay", nftables.DELAY_LINK)
-        self._fabric.divert_marked("delay", nftables.DELAY_LINK, nftables.DELAY_MARK)
+        fd = tun.create(root.TUN, "delay", firewall.DELAY_LINK)
+        self._fabric.divert_marked("delay", firewall.DELAY_LINK, firewall.DELAY_MARK)
         return None, (fd,)
 
 
