@@ -13,7 +13,7 @@ from flyroutes.local import channel
 from flyroutes.local.host.apps import read_apps
 from flyroutes.local.host.door import knock
 from flyroutes.local.host.world import World
-from flyroutes.local.kernel import init
+from flyroutes.local.kernel.processes import exit_code
 from flyroutes.local.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _leave_signals_to(pid: int) -> None:
 def _wait(pid: int) -> int:
     """Wait for the program."""
     _leave_signals_to(pid)
-    return init.exit_code(os.waitpid(pid, 0)[1])
+    return exit_code(os.waitpid(pid, 0)[1])
 
 
 def _wait_in(world: World, pid: int) -> int:
@@ -65,7 +65,7 @@ def _wait_in(world: World, pid: int) -> int:
     while True:
         readable, _, _ = select.select([ended, world.channel.fileno()], [], [])
         if ended in readable:
-            return init.exit_code(os.waitpid(pid, 0)[1])
+            return exit_code(os.waitpid(pid, 0)[1])
         event, _files = channel.receive(world.channel)
         if event is None:
             raise HostError("the local network ended while the program was running")

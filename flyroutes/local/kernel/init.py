@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import shutil
 import signal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Never
 
 from flyroutes.local.kernel import root, syscalls, tiny_init
 from flyroutes.local.kernel.namespaces import drop_privileges
+from flyroutes.local.kernel.processes import exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,21 +25,6 @@ if TYPE_CHECKING:
 FORWARDED = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP}
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes of a shell for a command that is missing or no program."""
-
-
-def quiet_child(stdin: int, stdout: int, stderr: int) -> None:
-    """Right after a fork: keep nothing of the parent but these three files, and no signal settings.
-
-    A shell starts what it puts in the background with SIGINT ignored, and that would be inherited.
-    """
-    gc.disable()
-    signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) != signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
-    for target, source in enumerate((stdin, stdout, stderr)):
-        os.dup2(source, target)
-    os.closerange(3, 1 << 20)
 
 
 def execute(program: Program, uid: int) -> Never:
@@ -110,9 +95,3 @@ def _reap(app: int) -> int | None:
             return None
         if pid == app:
             return exit_code(status)
-
-
-def exit_code(status: int) -> int:
-    """A wait status as a shell shows it: the exit code, or 128 + the signal's number."""
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code

@@ -7,6 +7,7 @@ bound to 0.0.0.0 answers from, the second is what `fly-global-services` names.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from flyroutes.local.kernel import links
@@ -72,7 +73,7 @@ class Fabric:
     def connect(self, link: Link) -> None:
         """Wire `link`. The caller stands in the far end's network namespace, a fresh one."""
         _set_sysctls(_FAR_SYSCTLS)
-        with Netlink(NETLINK_ROUTE) as far:
+        with closing(Netlink(NETLINK_ROUTE)) as far:
             name = f"fly{link.number}"
             pair = links.veth("eth0", _ETH0, _FAR_MAC, name, link.number, _FABRIC_MAC, self._netns, MTU)
             far.request(pair, links.no_link_local(_ETH0), links.up(1), links.up(_ETH0), *_far_end(link))

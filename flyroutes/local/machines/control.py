@@ -6,7 +6,6 @@ The Machines API calls these methods; so do Fly Proxy and the boot from fly.toml
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from signal import Signals
 from typing import TYPE_CHECKING
@@ -193,8 +192,7 @@ class Control(Registry):
     ) -> ExecResult:
         """Run `command` beside the app; PlatformError 412 unless started, 408 when it takes too long."""
         self._pid(machine_id, "exec")
-        start = functools.partial(self._spawner.execute, machine_id, command)
-        return await execute(self._spawner, start, timeout, stdin)
+        return await execute(self._spawner, machine_id, command, timeout, stdin)
 
     def _pid(self, machine_id: str, wish: str) -> int:
         machine, pid = self.machine(machine_id), self._supervisor.pid(machine_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from flyroutes.errors import PlatformError
-from flyroutes.local.kernel.init import exit_code
+from flyroutes.local.kernel.processes import exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from flyroutes.local.spawner.client import Spawner
 
@@ -35,14 +34,15 @@ class ExecResult:
 
 
 async def execute(
-    spawner: Spawner, start: Callable[[tuple[int, int, int]], int], timeout: float, stdin: bytes
+    spawner: Spawner, machine_id: str, command: Sequence[str], timeout: float, stdin: bytes
 ) -> ExecResult:
-    """Call `start` with (stdin, stdout, stderr) files; it returns the pid of the command.
+    """Run `command` beside the app of a running Machine.
 
     PlatformError 408 when it takes longer than `timeout` seconds; the command is killed then, and also
     when the caller is cancelled.
     """
-    pid, (feed, out, err) = _started(start)
+    pid, files = spawner.execute(machine_id, command)
+    feed, out, err = map(trio.lowlevel.FdStream, files)
     outputs = [bytearray(), bytearray()]
     status: int | None = None
     async with feed, out, err:
@@ -64,24 +64,6 @@ async def execute(
         raise PlatformError(f"the command was still running after {timeout:g} s and was killed", 408)
     code = exit_code(status)
     return ExecResult(code, max(0, code - 128), bytes(outputs[0]), bytes(outputs[1]))
-
-
-_Streams = tuple[trio.lowlevel.FdStream, trio.lowlevel.FdStream, trio.lowlevel.FdStream]
-
-
-def _started(start: Callable[[tuple[int, int, int]], int]) -> tuple[int, _Streams]:
-    (their_in, our_in), (our_out, their_out), (our_err, their_err) = (os.pipe() for _ in range(3))
-    try:
-        pid = start((their_in, their_out, their_err))
-    except BaseException:
-        for fd in (our_in, our_out, our_err):
-            os.close(fd)
-        raise
-    finally:
-        for fd in (their_in, their_out, their_err):
-            os.close(fd)
-    stream = trio.lowlevel.FdStream
-    return pid, (stream(our_in), stream(our_out), stream(our_err))
 
 
 async def _feed(stream: trio.lowlevel.FdStream, data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import trio
 
-from flyroutes.local.kernel.init import exit_code
+from flyroutes.local.kernel.processes import exit_code
 from flyroutes.local.kernel.root import DEFAULTS
 from flyroutes.local.machines.output import copy_output
 from flyroutes.platform.boot import boot

@@ -57,10 +57,12 @@ class Spawner:
         """Undo `freeze`."""
         self._sockets.call("thaw", machine_id)
 
-    def execute(self, machine_id: str, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
-        """Start `command` beside the app of a running Machine; the pid to `wait` for."""
-        started, _ = self._sockets.call("execute", machine_id, tuple(command), files=stdio)
-        return int(started)
+    def execute(self, machine_id: str, command: Sequence[str]) -> tuple[int, list[int]]:
+        """Start `command` beside the app of a running Machine.
+
+        Returns the pid to `wait` for, and the far ends of its stdin, stdout and stderr, open files.
+        """
+        return self._sockets.call("execute", machine_id, tuple(command))
 
     def signal(self, pid: int, number: int) -> None:
         """Send a signal to a process that `start` or `execute` started; nothing happens if it has ended."""

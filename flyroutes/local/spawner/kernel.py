@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.errors import PlatformError
@@ -22,6 +23,7 @@ from flyroutes.local.kernel import (
     tun,
     wiring,
 )
+from flyroutes.local.kernel.processes import fork, quiet_child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,24 +117,28 @@ class Kernel:
             self._fabric.bring_up(boot.link)
             freezer.go_on(self._home, pid)
 
-    def execute(self, machine_id: str, command: tuple[str, ...], *stdio: int) -> tuple[int, tuple[()]]:
-        """Start `command` beside the app of a Machine; the pid of its go-between (see `entering`)."""
+    def execute(self, machine_id: str, command: tuple[str, ...]) -> tuple[int, tuple[int, int, int]]:
+        """Start `command` beside the app of a Machine.
+
+        Returns the pid of its go-between (see `entering`), and the far ends of its stdin, stdout and stderr.
+        """
         boot, pid = self._machines[machine_id]
         program = dataclasses.replace(boot.program, command=command)
-        stdin, stdout, stderr = stdio
         try:
             opened = namespaces.open_namespaces(pid, ("mnt", "net", "uts", "pid"))
         except OSError as error:
             raise PlatformError(f"machine {machine_id} is ending: {error.strerror}", 412) from error
+        (stdin, feed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
+        main = partial(init.execute, program, self._uid)
         try:
-            started = entering.fork_inside(
-                opened, (stdin, stdout, stderr), lambda: init.execute(program, self._uid)
-            )
+            started = entering.fork_inside(opened, (stdin, stdout, stderr), main)
+        except BaseException:
+            _close(feed, out, err)
+            raise
         finally:
-            for fd in opened.values():
-                os.close(fd)
+            _close(stdin, stdout, stderr, *opened.values())
         self._children.add(started)
-        return started, ()
+        return started, (feed, out, err)
 
     def add_peer(self, name: str, link: Link, resolv_conf: str) -> tuple[None, tuple[int, ...]]:
         """Make the place of a WireGuard peer; the files are its namespaces, in the order of entering.KINDS.
@@ -177,26 +183,18 @@ def _fork_machine(boot: Boot, output: int, uid: int) -> int:
     # Blocked from the first moment, so that a stop right after the start waits until it can be passed on.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, init.FORWARDED)
     try:
-        pid = os.fork()
-        if pid == 0:
-            _become_machine(boot, output, uid)
-        return pid
+        return fork(lambda: _become_machine(boot, output, uid))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _become_machine(boot: Boot, output: int, uid: int) -> None:
-    try:
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        init.quiet_child(nothing, output, output)
-        # As long as process 1 lives: the place of Fly's SSH server, which nobody else can have (docs
-        # blueprints/opensshd). It is bound and does not listen, so that whoever knocks is refused.
-        _hallpass = _take_port_22(boot.private_ip)
-        init.run(boot.program, uid)
-    except BaseException as error:
-        os.write(2, f"process 1 failed: {error!r}\n".encode())
-    finally:
-        os._exit(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    quiet_child(nothing, output, output)
+    # As long as process 1 lives: the place of Fly's SSH server, which nobody else can have (docs
+    # blueprints/opensshd). It is bound and does not listen, so that whoever knocks is refused.
+    _hallpass = _take_port_22(boot.private_ip)
+    init.run(boot.program, uid)
 
 
 def _take_port_22(address: str) -> socket.socket:
@@ -213,6 +211,11 @@ def _listen(directory: Path) -> socket.socket:
     sock.bind(str(directory / "api"))
     sock.listen(128)
     return sock
+
+
+def _close(*fds: int) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _bare(interfaces: Sequence[str]) -> list[str]:

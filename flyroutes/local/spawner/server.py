@@ -8,28 +8,37 @@ that ends over a second one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import socket
-import traceback
 from collections import deque
+from typing import TYPE_CHECKING, Any
 
 from flyroutes.errors import HostError
 from flyroutes.local.kernel.namespaces import step
+from flyroutes.local.kernel.processes import fork
 from flyroutes.local.spawner.kernel import Kernel
 from flyroutes.local.spawner.sockets import EXIT, Sockets, receive, send
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _REFUSED = "as root, modprobe -a veth nf_tables nft_ct nft_chain_nat"
 
 
-def fork(uid: int) -> Sockets:
+def start_spawner(uid: int) -> Sockets:
     """Start the process; HostError when the kernel refuses it links or a packet filter."""
     (requests, their_requests), (exits, their_exits) = socket.socketpair(), socket.socketpair()
-    if os.fork() == 0:
+
+    def child() -> None:
         requests.close()
         exits.close()
-        _run(their_requests, their_exits, uid)
+        with contextlib.suppress(EOFError):  # the network's process is gone, and this one with it
+            _run(their_requests, their_exits, uid)
+
+    fork(child)
     their_requests.close()
     their_exits.close()
     sockets = Sockets(requests, exits)
@@ -38,22 +47,14 @@ def fork(uid: int) -> Sockets:
 
 
 def _run(requests: socket.socket, exits: socket.socket, uid: int) -> None:
+    receive(requests)  # once the network's process has closed its ends of ours
     try:
-        receive(requests)
-        try:
-            with step("set up links and a packet filter", _REFUSED):
-                kernel = Kernel(uid)
-        except HostError as error:
-            send(requests, (error, None))
-            return
-        send(requests, (None, None))
-        _serve(requests, exits, kernel)
-    except EOFError:
-        pass  # the network's process is gone, and this one with it
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(1)
+        with step("set up links and a packet filter", _REFUSED):
+            kernel = Kernel(uid)
+    except HostError as error:
+        return send(requests, (error, None))
+    send(requests, (None, None))
+    _serve(requests, exits, kernel)
 
 
 def _serve(requests: socket.socket, exits: socket.socket, kernel: Kernel) -> None:
@@ -75,13 +76,14 @@ def _serve(requests: socket.socket, exits: socket.socket, kernel: Kernel) -> Non
 
 
 def _answer(requests: socket.socket, kernel: Kernel) -> None:
-    (method, arguments), received = receive(requests)
+    method, arguments = receive(requests)[0]
     error: Exception | None = None
-    result, sent = None, ()
+    answer: tuple[Any, Sequence[int]] | None = None
     try:
-        result, sent = getattr(kernel, method)(*arguments, *received) or (None, ())
+        answer = getattr(kernel, method)(*arguments)
     except Exception as refusal:
         error = refusal
+    result, sent = answer or (None, ())
     send(requests, (error, result), sent)
-    for fd in (*received, *sent):
+    for fd in sent:
         os.close(fd)

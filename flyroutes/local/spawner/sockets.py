@@ -26,13 +26,13 @@ class Sockets(NamedTuple):
     requests: socket.socket
     exits: socket.socket
 
-    def call(self, method: str, *arguments: Any, files: Sequence[int] = ()) -> tuple[Any, list[int]]:
+    def call(self, method: str, *arguments: Any) -> tuple[Any, list[int]]:
         """Call a method of the spawner's `Kernel`; its result and the open files that came with it.
 
         Blocks. Raises what the method raises, and HostError when the spawner is gone.
         """
         try:
-            send(self.requests, (method, arguments), files)
+            send(self.requests, (method, arguments))
             (error, result), received = receive(self.requests)
         except (EOFError, OSError) as gone:
             raise HostError(f"the process that makes Machines is gone ({gone!r})") from gone

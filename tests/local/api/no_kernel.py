@@ -64,11 +64,13 @@ class NoKernel(Spawner):
     def thaw(self, machine_id: str) -> None:
         self.told.append("thaw")
 
-    def execute(self, machine_id: str, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
-        stdin, stdout, stderr = stdio
+    def execute(self, machine_id: str, command: Sequence[str]) -> tuple[int, list[int]]:
+        (stdin, feed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
         program = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
+        for fd in (stdin, stdout, stderr):
+            os.close(fd)
         self._programs[program.pid] = program
-        return program.pid
+        return program.pid, [feed, out, err]
 
     async def wait(self, pid: int) -> int:
         if pid in self._programs:
