@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -141,9 +142,7 @@ class LocalNetwork:
             await self._api.serve_machine(trio.SocketListener(sock), machine, self._nursery)
 
     async def _publish(self, app: str, listener: socket.socket) -> None:
-        async def serve(stream: trio.SocketStream) -> None:
-            await self._proxy.serve_published(stream, app)
-
+        serve = partial(self._proxy.serve_published, app_name=app)
         await trio.serve_listeners(serve, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
 
 

@@ -64,7 +64,7 @@ class Boot:
 
 
 def boot(platform: Platform, machine: Machine, defaults: Mapping[str, str]) -> Boot:
-    """What `machine` starts with; `defaults` are variables that the host sets where nobody else does."""
+    """Decide what `machine` starts with; `defaults` are variables for where nobody else sets them."""
     config = machine.config
     network = platform.networks[platform.apps[machine.app].network]
     plan = addresses.machine_addresses(network, machine.index, machine.region)
@@ -88,7 +88,7 @@ def boot(platform: Platform, machine: Machine, defaults: Mapping[str, str]) -> B
 
 
 def peer_link(peer: Peer, number: int) -> Link:
-    """The link of the WireGuard peer with `number`, counted from 0 over all networks."""
+    """Plan the link of the WireGuard peer with `number`, counted from 0 over all networks."""
     base4 = addresses.INTERNET_V4.network_address + 8 * (number + 1)
     base6 = addresses.INTERNET_V6.network_address + (number << 16) + 2
     # AllowedIPs of a peer is its network's /48 alone; the rest of its traffic is its own internet.
@@ -97,7 +97,7 @@ def peer_link(peer: Peer, number: int) -> Link:
 
 
 def environment(machine: Machine) -> dict[str, str]:
-    """The image's ENV, the app's own variables, and on top those that Fly sets."""
+    """Return the image's ENV, the app's own variables, and on top those that Fly sets."""
     fly = {
         "FLY_APP_NAME": machine.app,
         "FLY_MACHINE_ID": machine.id,
@@ -114,7 +114,7 @@ def environment(machine: Machine) -> dict[str, str]:
 
 
 def hosts_file(machine: Machine) -> str:
-    """/etc/hosts: address, TAB, name (docs elixir/getting-started/legacy reads it with `cut -f 1`)."""
+    """Write /etc/hosts: address, TAB, name (docs elixir/getting-started/legacy reads it with `cut -f 1`)."""
     lines = [
         ("127.0.0.1", "localhost"),
         ("::1", "localhost ip6-localhost ip6-loopback"),
@@ -126,5 +126,5 @@ def hosts_file(machine: Machine) -> str:
 
 
 def resolv_conf(server: str = addresses.DNS_SERVER) -> str:
-    """/etc/resolv.conf with one name server."""
+    """Write /etc/resolv.conf with one name server."""
     return f"nameserver {server}\n"

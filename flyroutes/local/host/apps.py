@@ -24,7 +24,7 @@ def read_apps(files: Iterable[Path]) -> tuple[AppConfig, ...]:
 
 
 def context_of(path: Path) -> Path:
-    """The build context: the working directory when the file lies below it, as for flyctl.
+    """Return the build context: the working directory when the file lies below it, as for flyctl.
 
     A file from elsewhere brings its own: the directory above `fly/`, or the one it lies in.
     """

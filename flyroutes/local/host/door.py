@@ -34,7 +34,7 @@ class Door:
     env: Mapping[str, str]
 
     def program_environment(self) -> dict[str, str]:
-        """The user's environment plus the network's, with the local authority trusted.
+        """Return the user's environment plus the network's, with the local authority trusted.
 
         FLYROUTES_INSIDE tells the suite that it need not start a network.
         """
@@ -85,7 +85,7 @@ def _door_address(uid: int) -> str:
 
 
 def open_door() -> socket.socket:
-    """The socket at which `knock` finds the network that is up; HostError when one is up already."""
+    """Open the socket at which `knock` finds the network that is up; HostError when one is up already."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         sock.bind(_door_address(os.getuid()))
@@ -110,7 +110,7 @@ def hand_over(listener: socket.socket, door: Door) -> None:
 
 
 def knock() -> Door | None:
-    """The door of the network that is up, or None; HostError when it does not answer."""
+    """Return the door of the network that is up, or None; HostError when it does not answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         sock.settimeout(_DOOR_SECONDS)
         try:

@@ -53,7 +53,7 @@ class World:
         self.channel.close()
 
     def _hold(self, theirs: socket.socket, settings: Settings, launcher: int) -> int:
-        """The holder: enters the world, starts its process 1, and ends with it."""
+        """Be the holder: enter the world, start its process 1, and end with it; its exit code."""
         self.channel.close()
         os.setsid()  # the terminal's Ctrl-C is for the launcher, which then ends all
         with _telling(theirs):
@@ -67,7 +67,7 @@ class World:
         return 1
 
     def _wait_for_the_last(self) -> None:
-        """Until no process of the world has our sockets open: the next network may want their addresses."""
+        """Wait until no process of the world has our sockets open: the next one may want their addresses."""
         self.channel.settimeout(_LAST_SECONDS)
         with contextlib.suppress(OSError):
             while channel.receive(self.channel)[0] is not None:
@@ -104,7 +104,7 @@ def _telling(launcher: socket.socket) -> Iterator[None]:
 
 
 def _be_process_1(theirs: socket.socket, settings: Settings) -> int:
-    """Reap orphans until the network's process ends; its exit code."""
+    """Be process 1 of the world: reap orphans until the network's process ends; its exit code."""
     syscalls.die_with_parent(0)
     # Before the fork, or an end that comes at once would go unnoticed.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
@@ -120,7 +120,7 @@ def _be_process_1(theirs: socket.socket, settings: Settings) -> int:
 
 
 def _allow_open_files() -> None:
-    """As many open files as the host lets us have: each Machine and each connection takes some."""
+    """Raise the limit of open files as far as the host lets us: each Machine and connection takes some."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

@@ -53,7 +53,7 @@ def unpack(boot: Boot, directory: Path) -> dict[str, str]:
 
 
 def _directory_of(file: str) -> str:
-    """The top-level directory of one of the config's files; EmulationGap for a file in none."""
+    """Return the top-level directory of one of the config's files; EmulationGap for a file in none."""
     if len(PurePosixPath(file).parts) < 3:
         raise EmulationGap(
             f"files: the local network places none at {file}: give it a directory, as /app{file}"
@@ -99,7 +99,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def mount_point(target: str) -> str:
-    """The top-level directory at which to show what lies at `target`; it hides one of that name on the host.
+    """Return the top-level directory at which to show what lies at `target`, in place of the host's.
 
     Raises EmulationGap where hiding would take away the host's programs, which a Machine shares.
     """

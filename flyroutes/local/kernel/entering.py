@@ -1,4 +1,4 @@
-"""Starting a program inside: in a running Machine, or where a WireGuard peer sits."""
+"""Entering a place: a running Machine, or where a WireGuard peer sits."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.local.kernel import nftables as nft
@@ -21,6 +21,8 @@ from flyroutes.platform.net import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from flyroutes.platform.boot import Link
 
 DELAY_LINK, DELAY_MARK = 9, 1
 """The interface number of the delay line, below those of Machines, and the mark of what goes there."""
@@ -45,7 +47,7 @@ def _address(offset: int, length: int, register: int = nft.R1) -> bytes:
 
 
 def ruleset() -> list[Message]:
-    """The whole table, with empty sets: nobody may send anything yet."""
+    """Make the whole table, with empty sets: nobody may send anything yet."""
     link_local_mask, link_local = b"\xff\xc0", b"\xfe\x80"
     machines, egress = addresses.MACHINES_V4, ip_address(addresses.EGRESS_V4).packed
     return [
@@ -122,9 +124,9 @@ class Firewall:
         begin, end = nft.batch_marks()
         self._netlink.transaction(begin, messages, end)
 
-    def allow_sources(self, index: int, sources: Iterable[str], *, remove: bool = False) -> None:
-        """Let packets from link `index` carry these sources: an IPv6 with its /112, an IPv4 with its /29."""
-        sets = _host_elements("owners", sources, struct.pack("=I", index))
+    def allow_sources(self, link: Link, *, remove: bool = False) -> None:
+        """Let packets from the link carry its addresses: an IPv6 with its /112, an IPv4 with its /29."""
+        sets = _host_elements("owners", link.addresses, struct.pack("=I", link.number))
         self._apply(_fill(nft.GONE if remove else nft.NEW, sets))
 
     def change(self, changes: Mapping[str, tuple[Sequence[Any], Sequence[Any]]]) -> None:
@@ -156,8 +158,8 @@ def _set_elements(name: str, items: Iterable[Any]) -> Mapping[str, Collection[by
 
 
 def _host_elements(stem: str, hosts: Iterable[str], *before: bytes) -> dict[str, set[bytes]]:
-    """Elements of the set for each family; two addresses in one /29 make one element."""
-    found = [ip_address(host) for host in hosts]
+    """Make the elements of the set for each family; two addresses in one /29 make one element."""
+    found = [ip_interface(host).ip for host in hosts]
     blocks = [struct.pack(">I", int(ip) & ~7) for ip in found if ip.version == 4]
     return {
         f"{stem}6": {nft.element(*before, ip.packed[:14]) for ip in found if ip.version == 6},

@@ -29,7 +29,7 @@ def stop(home: Home, pid: int) -> None:
 
 
 def go_on(home: Home, pid: int) -> None:
-    """Let them go on."""
+    """Let all of a Machine go on, process 1 last."""
     _signal_all(home, pid, signal.SIGCONT)
     os.kill(pid, signal.SIGCONT)
 

@@ -43,7 +43,7 @@ def _end(name: str, mac: str, mtu: int) -> bytes:
 def veth(
     name: str, index: int, mac: str, peer: str, peer_index: int, peer_mac: str, peer_netns: int, mtu: int
 ) -> Message:
-    """A veth pair: `name` (interface number `index`) here, `peer` in the namespace behind `peer_netns`.
+    """Make a veth pair: `name` (interface number `index`) here, `peer` in the namespace behind `peer_netns`.
 
     Both ends get the MTU at once: an MTU on one end only drops packets in silence.
     """
@@ -56,7 +56,7 @@ def veth(
 
 
 def no_link_local(index: int) -> Message:
-    """No automatic fe80:: address on the link; must come before it goes up, in a message of its own."""
+    """Give the link no automatic fe80:: address; comes before it goes up, in a message of its own."""
     six = nested(_AF_INET6, attribute(8, struct.pack("=B", _ADDR_GEN_NONE)))
     return Message(f"set addr_gen_mode of link {index}", _SETLINK, 0, _link(index), nested(26, six))
 
@@ -94,7 +94,7 @@ def _route(destination: str, table: int, scope: int, kind: int, *body: bytes) ->
 
 
 def route(destination: str, index: int, via: str | None = None) -> Message:
-    """A route to `destination` over the link, by way of `via`."""
+    """Add a route to `destination` over the link, by way of `via`."""
     scope = _SCOPE_LINK if via is None and ":" not in destination else _SCOPE_UNIVERSE
     body = attribute(4, struct.pack("=i", index))
     if via:
@@ -136,7 +136,7 @@ def _rule(what: str, kind: int, family: int, table: int, priority: int, mark: in
 
 
 def neighbour(index: int, host: str, mac: str) -> Message:
-    """A neighbour that never expires: the table's limit of 1024 does not count these."""
+    """Add a neighbour that never expires: the table's limit of 1024 does not count these."""
     header = struct.pack("=BxHiHBB", _family(host), 0, index, _NUD_PERMANENT, 0, 0)
     body = attribute(1, ip_address(host).packed) + attribute(2, _mac(mac))
     return Message(f"add neighbour {host}", _NEWNEIGH, F_CREATE | F_REPLACE, header, body)

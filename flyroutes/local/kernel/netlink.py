@@ -24,18 +24,18 @@ _HEADER = struct.Struct("=IHHII")
 
 
 def attribute(kind: int, *parts: bytes) -> bytes:
-    """One attribute: length, kind, payload, padding to 4 bytes."""
+    """Make an attribute: length, kind, payload, padding to 4 bytes."""
     payload = b"".join(parts)
     return struct.pack("=HH", len(payload) + 4, kind) + payload + b"\0" * (-len(payload) % 4)
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    """An attribute whose payload is attributes."""
+    """Make an attribute whose payload is attributes."""
     return attribute(kind | NESTED, *parts)
 
 
 def text(kind: int, value: str) -> bytes:
-    """A zero-terminated string attribute."""
+    """Make an attribute of a zero-terminated string."""
     return attribute(kind, value.encode() + b"\0")
 
 
@@ -71,7 +71,7 @@ class Netlink:
             self.transaction(b"", messages, b"")
 
     def transaction(self, begin: bytes, messages: Iterable[Message], end: bytes) -> None:
-        """The same between two marks: of a netfilter batch all messages take effect, or none."""
+        """Send and wait between two marks: of a netfilter batch all messages take effect, or none."""
         waiting: dict[int, Message] = {}
         packets = [begin]
         for message in messages:

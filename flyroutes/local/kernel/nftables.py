@@ -128,7 +128,7 @@ def rule(chain: str, *expressions: bytes) -> Message:
 
 
 def element(*parts: bytes, data: bytes = b"") -> bytes:
-    """An element of a set, its parts padded to registers; of a map, with `data`."""
+    """Make an element of a set, its parts padded to registers; of a map, with `data`."""
     padded = b"".join(part + bytes(-len(part) % 4) for part in parts)
     return nested(1, _data(1, padded), _data(2, data) if data else b"")
 
@@ -142,7 +142,7 @@ def elements(kind: int, name: str, items: Iterable[bytes]) -> Iterator[Message]:
 
 
 def batch_marks() -> tuple[bytes, bytes]:
-    """What goes before and after messages that take effect all at once."""
+    """Make what goes before and after messages that take effect all at once."""
     begin, end = (
         struct.pack("=IHHIIBBH", 20, kind, 1, 0, 0, 0, 0, socket.htons(_SUBSYSTEM)) for kind in (_BEGIN, _END)
     )

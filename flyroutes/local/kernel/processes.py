@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fork(child: Callable[[], int | None]) -> int:
-    """Fork a process that calls `child` and ends with the status it returns, None being 0; its pid.
+    """Fork a process that calls `child` and ends with the status it returns, None being 0; returns its pid.
 
     What `child` raises it writes to stderr, and ends with status 1.
     """
@@ -30,7 +30,7 @@ def fork(child: Callable[[], int | None]) -> int:
 
 
 def quiet_child(stdin: int, stdout: int, stderr: int) -> None:
-    """Right after a fork: keep nothing of the parent but these three files, and no signal settings.
+    """Keep, right after a fork, nothing of the parent but these three files, and no signal settings.
 
     A shell starts what it puts in the background with SIGINT ignored, and that would be inherited.
     """
@@ -45,6 +45,6 @@ def quiet_child(stdin: int, stdout: int, stderr: int) -> None:
 
 
 def exit_code(status: int) -> int:
-    """A wait status as a shell shows it: the exit code, or 128 + the signal's number."""
+    """Turn a wait status into what a shell shows: the exit code, or 128 + the signal's number."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code

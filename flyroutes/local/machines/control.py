@@ -88,7 +88,7 @@ class Control(Registry):
         skip_launch: bool = False,
         cordoned: bool = False,
     ) -> Machine:
-        """A new Machine of the app, started unless `skip_launch`."""
+        """Create a Machine of the app, and start it unless `skip_launch`."""
         _refuse_without_command(config)
         if app in self._leaving:
             raise PlatformError(f"app {app!r} is being deleted", 409)
@@ -209,7 +209,7 @@ def _refuse_without_command(config: MachineConfig) -> None:
 def _shutdown(
     machine: Machine, signal: str | None = None, timeout: float | None = None
 ) -> tuple[Signals, float]:
-    """The signal that begins the shutdown, and the seconds that the app then has."""
+    """Return the signal that begins the shutdown, and the seconds that the app then has."""
     patience = machine.config.kill_timeout if timeout is None else max(0.0, timeout)
     return _signal(signal or machine.config.kill_signal), patience
 

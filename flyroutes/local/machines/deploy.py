@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
-    """The kinds of IP an app needs, read off its services; the Machines API can change them later.
+    """Return the kinds of IP an app needs, read off its services; the Machines API can change them later.
 
     UDP works on a dedicated IPv4 alone; a TLS port is meant for the public; any other service gets
     the private kind. This differs from the first `fly deploy`, which gives an app with plain HTTP on

@@ -64,7 +64,7 @@ class Supervisor:
         self._lives: dict[str, _Life] = {}
 
     def pid(self, machine_id: str) -> int | None:
-        """Process 1 of a running Machine."""
+        """Return the pid of process 1 of a running Machine; None while it has none."""
         life = self._lives.get(machine_id)
         return life.pid if life else None
 

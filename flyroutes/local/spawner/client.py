@@ -75,7 +75,7 @@ class Spawner:
         return dict(zip(KINDS, files, strict=True))
 
     def open_delay_line(self) -> int:
-        """The file of the delay line. EmulationGap where the host gives no TUN device."""
+        """Open the file of the delay line. EmulationGap where the host gives no TUN device."""
         try:
             _, (fd,) = self._sockets.call("open_delay_line")
         except OSError as error:
@@ -87,12 +87,11 @@ class Spawner:
 
     def apply(self, platform: Platform) -> None:
         """Make the fabric fit `platform`: only what changed is asked for."""
-        wanted, had = _fabric_of(platform), self._fabric
-        changes = {
-            name: (sorted(items - had.get(name, set())), sorted(had.get(name, set()) - items))
-            for name, items in wanted.items()
-            if items != had.get(name, set())
-        }
+        wanted, changes = _fabric_of(platform), {}
+        for name, items in wanted.items():
+            had = self._fabric.get(name, set())
+            if items != had:
+                changes[name] = sorted(items - had), sorted(had - items)
         if changes:
             self._sockets.call("change_fabric", changes)
             self._fabric = wanted
@@ -112,7 +111,7 @@ class Spawner:
         raise HostError("the process that makes Machines has ended")
 
     async def wait(self, pid: int) -> int:
-        """Wait for the end of a process that `start` or `execute` started, once; its wait status."""
+        """Wait, once, for a process that `start` or `execute` started to end; returns its wait status."""
         if pid not in self._ended:
             self._waiting[pid] = trio.Event()
             try:
@@ -123,7 +122,7 @@ class Spawner:
 
 
 def _fabric_of(platform: Platform) -> dict[str, set[Any]]:
-    """What `Kernel.change_fabric` is to have in the end."""
+    """Return all that `Kernel.change_fabric` is to have in the fabric."""
     return {
         "hosts": set(fabric_addresses(platform)),
         "reach": set(reachable_prefixes(platform)),

@@ -55,7 +55,7 @@ class Kernel:
         Returns the pid of process 1, a file from which the app's output can be read, and the listening
         socket that the Machine sees as `/.fly/api`.
         """
-        self._firewall.allow_sources(boot.link.number, _bare(boot.link.addresses))
+        self._firewall.allow_sources(boot.link)
         output, theirs = os.pipe()
         directory = root.machine_directory(boot.machine_id)
         api = _listen(directory / "fly")
@@ -82,7 +82,7 @@ class Kernel:
         self._clear(self._machines.pop(machine_id)[0])
 
     def _clear(self, boot: Boot) -> None:
-        self._firewall.allow_sources(boot.link.number, _bare(boot.link.addresses), remove=True)
+        self._firewall.allow_sources(boot.link, remove=True)
         self._fabric.disconnect(boot.link)
         shutil.rmtree(root.machine_directory(boot.machine_id), ignore_errors=True)
 
@@ -152,7 +152,7 @@ class Kernel:
             syscalls.sethostname(name)
             root.bind(directory / "resolv.conf", "/etc/resolv.conf")
             opened = namespaces.open_namespaces("self", entering.KINDS)
-        self._firewall.allow_sources(link.number, _bare(link.addresses))
+        self._firewall.allow_sources(link)
         return None, tuple(opened.values())
 
     def change_fabric(self, changes: Mapping[str, tuple[Sequence[Any], Sequence[Any]]]) -> None:
@@ -163,7 +163,7 @@ class Kernel:
         self._firewall.change({name: change for name, change in changes.items() if name != "hosts"})
 
     def open_delay_line(self) -> tuple[None, tuple[int]]:
-        """The file of a link through which packets between regions go from now on. Raises OSError."""
+        """Open the file of a link through which packets between regions go from now on. Raises OSError."""
         fd = tun.create(root.TUN, "delay", firewall.DELAY_LINK)
         self._fabric.divert_marked("delay", firewall.DELAY_LINK, firewall.DELAY_MARK)
         return None, (fd,)
@@ -205,7 +205,7 @@ def _take_port_22(address: str) -> socket.socket:
 
 
 def _listen(directory: Path) -> socket.socket:
-    """The socket that a Machine sees as /.fly/api."""
+    """Listen at the socket that a Machine sees as /.fly/api."""
     directory.mkdir(exist_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(str(directory / "api"))
@@ -216,7 +216,3 @@ def _listen(directory: Path) -> socket.socket:
 def _close(*fds: int) -> None:
     for fd in fds:
         os.close(fd)
-
-
-def _bare(interfaces: Sequence[str]) -> list[str]:
-    return [interface.split("/")[0] for interface in interfaces]

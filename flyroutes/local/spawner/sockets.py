@@ -27,7 +27,7 @@ class Sockets(NamedTuple):
     exits: socket.socket
 
     def call(self, method: str, *arguments: Any) -> tuple[Any, list[int]]:
-        """Call a method of the spawner's `Kernel`; its result and the open files that came with it.
+        """Call a method of the spawner's `Kernel`; returns its result and the open files that came with it.
 
         Blocks. Raises what the method raises, and HostError when the spawner is gone.
         """
@@ -50,12 +50,12 @@ def send(sock: socket.socket, value: Any, files: Sequence[int] = ()) -> None:
 
 
 def receive(sock: socket.socket) -> tuple[Any, list[int]]:
-    """The next value and the files that came with it; EOFError when the other end is gone."""
+    """Receive the next value and the files that came with it; EOFError when the other end is gone."""
     with _connection(sock) as connection:
         value, count = pickle.loads(connection.recv_bytes())
     return value, list(socket.recv_fds(sock, 1, _MOST_FILES)[1]) if count else []
 
 
 def _connection(sock: socket.socket) -> contextlib.AbstractContextManager[Connection[Any, Any]]:
-    """The standard library's framing of messages over the socket, without taking the socket over."""
+    """Lend the socket to the standard library, which frames messages."""
     return contextlib.closing(Connection(os.dup(sock.fileno())))

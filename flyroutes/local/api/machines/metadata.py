@@ -19,18 +19,18 @@ class Metadata(Handlers):
     """`/v1/apps/{app}/machines/{machine}/metadata`."""
 
     async def list(self, request: Request) -> Response:
-        """All of it."""
+        """Answer with all metadata."""
         return JSONResponse(dict(self._machine(request).config.metadata))
 
     async def show(self, request: Request) -> Response:
-        """One value; 404 without it."""
+        """Answer with the value of one key; 404 without it."""
         metadata, key = self._machine(request).config.metadata, request.path_params["key"]
         if key not in metadata:
             raise PlatformError(f"metadata {key!r} not found", 404)
         return JSONResponse({"value": metadata[key]})
 
     async def set(self, request: Request) -> Response:
-        """Another value for a key, or a first one."""
+        """Set a key."""
         machine = self._machine(request)
         body = Fields(await json_body(request), "", "value")
         if not isinstance(body.raw("value"), str):
@@ -40,7 +40,7 @@ class Metadata(Handlers):
         return Response(status_code=204)
 
     async def delete(self, request: Request) -> Response:
-        """A key less; fine if it is not there (`assumed`)."""
+        """Remove a key; 204 even if it is not there (`assumed`)."""
         machine, gone = self._machine(request), request.path_params["key"]
         kept = {key: value for key, value in machine.config.metadata.items() if key != gone}
         self._control.set_metadata(machine.id, kept)
