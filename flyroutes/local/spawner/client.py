@@ -75,13 +75,13 @@ class Spawner:
         return dict(zip(KINDS, files, strict=True))
 
     def open_delay_line(self) -> int:
-        """Open the file of the delay line. EmulationGap where the host gives no TUN device."""
+        """Open the socket of the delay line. EmulationGap where the host's kernel has no packet sockets."""
         try:
             _, (fd,) = self._sockets.call("open_delay_line")
         except OSError as error:
             raise EmulationGap(
-                f"delay: this host does not let flyroutes make a TUN device ({error}): "
-                "as root, modprobe tun; in a container, --device /dev/net/tun"
+                f"delay: this host does not let flyroutes open a packet socket ({error}): "
+                "as root, modprobe af_packet"
             ) from error
         return fd
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.errors import PlatformError
 from flyroutes.local.kernel import (
     copied_files,
+    detour,
     entering,
     firewall,
     freezer,
@@ -20,7 +21,6 @@ from flyroutes.local.kernel import (
     namespaces,
     root,
     syscalls,
-    tun,
     wiring,
 )
 from flyroutes.local.kernel.processes import fork, quiet_child
@@ -163,10 +163,11 @@ class Kernel:
         self._firewall.change({name: change for name, change in changes.items() if name != "hosts"})
 
     def open_delay_line(self) -> tuple[None, tuple[int]]:
-        """Open the file of a link through which packets between regions go from now on. Raises OSError."""
-        fd = tun.create(root.TUN, "delay", firewall.DELAY_LINK)
-        self._fabric.divert_marked("delay", firewall.DELAY_LINK, firewall.DELAY_MARK)
-        return None, (fd,)
+        """Open the socket through which packets between regions go (see `detour`). Raises OSError."""
+        with self._home.away(syscalls.CLONE_NEWNET):
+            sock = detour.open_far_end(firewall.DELAY_LINK, self._home.fds["net"], wiring.MTU)
+        self._fabric.divert_marked(firewall.DELAY_LINK, firewall.DELAY_MARK)
+        return None, (sock.detach(),)
 
 
 def _show_files(machine_id: str, directory: Path, files: Mapping[str, str]) -> None:

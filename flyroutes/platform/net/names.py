@@ -20,6 +20,7 @@ from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
+from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.net import addresses
 from flyroutes.platform.regions import distance_km
 
@@ -204,7 +205,7 @@ def _registered(platform: Platform, apps: Iterable[App], state: str | None = Non
         for machine in platform.machines.values()
         if machine.app in names
         and not machine.config.skip_dns_registration
-        and machine.state not in ("destroying", "destroyed")
+        and machine.state not in GONE
         and state in (None, machine.state)
     ]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
-from flyroutes.platform.json.config_reader import MIN_REPLAY_TTL
+from flyroutes.platform.model import MIN_REPLAY_TTL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
