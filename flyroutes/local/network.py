@@ -17,7 +17,8 @@ import trio
 from flyroutes.errors import FlyroutesError
 from flyroutes.local.authority import Authority
 from flyroutes.local.channel import failure
-from flyroutes.local.dns import server
+from flyroutes.local.dns.resolver import Resolver
+from flyroutes.local.dns.server import serve_tcp, serve_udp
 from flyroutes.local.kernel import etc
 from flyroutes.local.launcher import Launcher
 from flyroutes.local.machines import deploy
@@ -72,7 +73,7 @@ class LocalNetwork:
                 self._spawner, nursery, self._observe, log, settings.region, self._serve_machine
             )
             self._proxy = Proxy(self._snapshot, self._control.wake, self._authority, log, settings.region)
-            self._resolver = server.Resolver(self._snapshot)
+            self._resolver = Resolver(self._snapshot)
             await nursery.start(self._proxy.run)
             self._control.publish(cross_network_replays=settings.cross_network_replays)
             nursery.start_soon(run_checks, self._snapshot, self._control.report_check)
@@ -128,8 +129,8 @@ class LocalNetwork:
     def _serve_dns(self, address: str) -> None:
         # One socket per address, so that each answer leaves from the address that was asked.
         udp = _bound(socket.SOCK_DGRAM, address, 53)
-        self._nursery.start_soon(server.serve_udp, udp, self._resolver.udp)
-        self._nursery.start_soon(server.serve_tcp, _listener(address, 53), self._resolver.tcp)
+        self._nursery.start_soon(serve_udp, udp, self._resolver.udp)
+        self._nursery.start_soon(serve_tcp, _listener(address, 53), self._resolver.tcp)
 
     async def _serve_api(self, listener: trio.SocketListener) -> None:
         await self._api_ready.wait()

@@ -56,7 +56,7 @@ RUNNING: frozenset[State] = frozenset({"starting", "started", "restarting", "rep
 COMING: frozenset[State] = frozenset({"starting", "restarting", "replacing"})
 """On the way to `started` without anybody's doing."""
 GONE: frozenset[State] = frozenset({"destroying", "destroyed"})
-"""On the way out, and listed nowhere."""
+"""No longer there for DNS, Fly Proxy and lists."""
 STARTABLE: frozenset[State] = frozenset({"stopped", "suspended"})
 """What Fly Proxy starts for a request (docs reference/fly-proxy-autostop-autostart)."""
 
