@@ -15,7 +15,7 @@ _IFF_UP = 1
 _AF_INET, _AF_INET6 = 2, 10
 _TABLE_MARKED, _TABLE_MAIN, _TABLE_LOCAL = 100, 254, 255
 _RULE_MARKED, _RULE_LOCAL = 1, 2
-_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
+_SCOPE_UNIVERSE, _SCOPE_HOST = 0, 254
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
 _IFA_F_NODAD = 0x02
 _NUD_PERMANENT = 0x80
@@ -99,13 +99,10 @@ def _route(destination: str, table: int, scope: int, kind: int, *body: bytes) ->
     return header + target + b"".join(body)
 
 
-def route(destination: str, index: int, via: str | None = None) -> Message:
+def route(destination: str, index: int, via: str) -> Message:
     """Add a route to `destination` over the link, by way of `via`."""
-    scope = _SCOPE_LINK if via is None and ":" not in destination else _SCOPE_UNIVERSE
-    body = attribute(4, struct.pack("=i", index))
-    if via:
-        body += attribute(5, ip_address(via).packed)
-    packet = _route(destination, _TABLE_MAIN, scope, _RTN_UNICAST, body)
+    way = attribute(4, struct.pack("=i", index)), attribute(5, ip_address(via).packed)
+    packet = _route(destination, _TABLE_MAIN, _SCOPE_UNIVERSE, _RTN_UNICAST, *way)
     return Message(f"add route {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
 
 

@@ -17,8 +17,7 @@ from flyroutes.local.api.machines.apps import Apps, IPs
 from flyroutes.local.api.machines.cuts import PATH, Cuts
 from flyroutes.local.api.machines.gate import HANDLERS
 from flyroutes.local.api.machines.leases import Leases
-from flyroutes.local.api.machines.machines import Machines
-from flyroutes.local.api.machines.metadata import Metadata
+from flyroutes.local.api.machines.machines import Machines, Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
