@@ -99,8 +99,6 @@ def _hold(theirs: socket.socket, settings: Settings, launcher: int) -> None:
         os.setsid()  # the terminal's Ctrl-C is for the launcher, which then ends all
         syscalls.die_with_parent(launcher)
         namespaces.enter_world()
-        # Credentials changed, and with them the kernel forgot the wish.
-        syscalls.die_with_parent(launcher)
         pid = os.fork()
         if pid == 0:
             _be_process_1(theirs, settings)

@@ -74,6 +74,15 @@ async def test_kill_9_of_any_process(victim: str, tmp_path: Path) -> None:
     await process.wait()
 
 
+async def test_kill_9_of_an_ordinary_user_s_launcher(tmp_path: Path) -> None:
+    """Some new credentials let the kernel forget whom to die with; those of its user namespace do not."""
+    process = await _start(limits.ordinary(_network(_fly_toml(tmp_path, 3))))
+    below = descendants(process.pid)
+    process.kill()
+    await _all_gone(below)
+    await process.wait()
+
+
 @pytest.mark.parametrize("kind", ["net", "mnt"])
 async def test_kill_9_with_100_machines_leaves_nothing(kind: str, tmp_path: Path) -> None:
     """The kernel's own count is the witness: a second network fits only when the first one is gone.
