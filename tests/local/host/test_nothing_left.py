@@ -13,6 +13,7 @@ import trio
 
 from tests.support import limits
 from tests.support.command import COMMAND, alive, children, descendants
+from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ async def _start(command: list[str]) -> trio.Process:
     """Start a network that is announced on stdout by the line `ready` of a program on it."""
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
-    with trio.fail_after(60):
+    with trio.fail_after(PROGRAM_SECONDS):
         said = await process.stdout.receive_some()
     assert said == b"ready\n", said
     return process

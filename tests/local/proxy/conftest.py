@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.local.proxy.fly_proxy import ADDRESS, World, free_port
+from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-SECONDS = float(os.environ.get("FLYROUTES_TEST_SECONDS", "30"))
 
 
 @pytest.fixture
