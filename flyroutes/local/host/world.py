@@ -59,8 +59,6 @@ class World:
         with _telling(theirs):
             syscalls.die_with_parent(launcher)
             namespaces.enter_world()
-            # Credentials changed, and with them the kernel forgot the wish.
-            syscalls.die_with_parent(launcher)
             pid = fork(lambda: _be_process_1(theirs, settings))
             theirs.close()
             return exit_code(os.waitpid(pid, 0)[1])

@@ -68,7 +68,8 @@ def sethostname(name: str) -> None:
 def die_with_parent(parent: int) -> None:
     """SIGKILL this process when `parent` ends, even if it ended before this call.
 
-    The kernel forgets the wish when credentials change, so this comes after unshare(CLONE_NEWUSER).
+    The kernel forgets the wish when user or group ids change, or capabilities grow. To make a user namespace
+    of one's own is no such change.
     `parent` 0 stands for a parent outside this PID namespace.
     """
     _check("prctl", _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0))

@@ -146,7 +146,7 @@ async def main() -> None:
     )  # fmt: skip
     async with Fly.from_environment(os.environ, polite=False) as fly:
         for trial in trials:
-            with trio.fail_after(60):
+            with trio.fail_after(15):
                 await trial(fly)
                 assert {app.name for app in await fly.apps()}, "the API still answers"
             print(trial.__name__, flush=True)

@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from tests.support.command import ROOT
+from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,7 @@ async def test_an_idle_app_sleeps_and_wakes(tmp_path: Path) -> None:
         (tmp_path / f"{name}.toml").write_text(text)
     (tmp_path / "index.html").write_text("awake\n")
     command = [sys.executable, "-c", NETWORK, str(tmp_path), "sh", "-c", PROGRAM]
-    with trio.fail_after(60):
+    with trio.fail_after(PROGRAM_SECONDS):
         done = await trio.run_process(command, cwd=ROOT, capture_stdout=True, check=False)
     first, address, *rest = done.stdout.decode().splitlines()
     assert (first, address[:5], rest) == ("awake", "fdaa:", ["awake", "awake", "started", "started"]), done
