@@ -18,7 +18,7 @@ import trio
 from websockets.exceptions import ConnectionClosed
 from websockets.trio.client import connect
 
-from flyroutes.validation.places import eventually
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Apps

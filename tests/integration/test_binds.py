@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.asking import NOBODY, becomes, http
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch

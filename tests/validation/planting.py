@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.validation import inquiry
-from flyroutes.validation.places import eventually
 from flyroutes.validation.why import conclusion
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
