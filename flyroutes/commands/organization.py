@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flyroutes import reference
 from flyroutes.errors import ConfigError, HostError
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add(commands: Any) -> None:
@@ -82,9 +81,19 @@ def _validate_parser(commands: Any) -> Any:
         "--report", action="append", type=Path, default=[], metavar="FILE",
         help="write a report: .html for people, .json for programs, .xml for JUnit; repeat for more",
     )  # fmt: skip
+    command.add_argument(
+        "--settle", type=_seconds, default=10.0, metavar="SECONDS",
+        help="how long to try again what does not hold (default: 10, twice the TTL of a name)",
+    )  # fmt: skip
     command.add_argument("-j", "--json", action="store_true", help="JSON output")
     command.set_defaults(action=_validate)
     return command
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds such as 2.5, got {text!r}")
+    return float(text)
 
 
 def _environment(options: argparse.Namespace, **more: Any) -> reference.Environment:
@@ -139,11 +148,15 @@ def _validate(options: argparse.Namespace) -> int:
         raise ConfigError("--prefix, --network and --from-inside belong to an organization: add --org ORG")
     elif "FLYROUTES_INSIDE" not in os.environ:
         need_linux()
-        return validate.on_local_network(options.report, options.json, reference_files)
+        return validate.on_local_network(options.report, options.json, options.settle, reference_files)
     else:
         environment = reference.Environment()
     return validate.validate(
-        environment, options.report, from_inside=options.from_inside, as_json=options.json
+        environment,
+        options.report,
+        from_inside=options.from_inside,
+        as_json=options.json,
+        settle=options.settle,
     )
 
 

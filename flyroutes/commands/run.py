@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.errors import HostError
@@ -15,7 +16,8 @@ from flyroutes.local.kernel import init
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
+
+_REFERENCE = Path(__file__).resolve().parents[2] / "fly"
 
 
 def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[], list[Path]]) -> int:
@@ -24,7 +26,8 @@ def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[
         return _wait(session.start_program(door, command))
     apps = session.read_apps(files or default_files())
     # What is to be said of the reference apps, the README says.
-    on_log = _show("warning", "error") if files else _show("error")
+    reference = {path.resolve().parent for path in files} <= {_REFERENCE}
+    on_log = _show("error") if reference else _show("warning", "error")
     with World(session.settings(apps, {})) as world:
         from flyroutes.validation import checking  # its libraries are read while the network starts
 

@@ -27,27 +27,31 @@ if TYPE_CHECKING:
     from flyroutes.validation.preflight import Problem
 
 
-def on_local_network(reports: Sequence[Path], as_json: bool, default_files: Callable[[], list[Path]]) -> int:
+def on_local_network(
+    reports: Sequence[Path], as_json: bool, settle: float, default_files: Callable[[], list[Path]]
+) -> int:
     """Validate the local network that is up, or one made of the reference apps for the purpose.
 
     The validation runs where a WireGuard peer sits: this same command, behind the network's door.
     """
     from flyroutes.commands import run as running
 
-    again = [sys.executable, "-m", "flyroutes", "validate"]
+    again = [sys.executable, "-m", "flyroutes", "validate", "--settle", str(settle)]
     again += [word for path in reports for word in ("--report", str(path))]
     return running.run([], [*again, "--json"] if as_json else again, default_files)
 
 
-def validate(environment: Environment, reports: Sequence[Path], *, from_inside: bool, as_json: bool) -> int:
+def validate(
+    environment: Environment, reports: Sequence[Path], *, from_inside: bool, as_json: bool, settle: float
+) -> int:
     """Validate, and return 0 only for a verdict of pass.
 
-    ConfigError for reports that cannot be written, PlatformError when the API cannot be asked, Interrupted
-    by a signal.
+    What does not hold is tried again for `settle` seconds. ConfigError for reports that cannot be written,
+    PlatformError when the API cannot be asked, Interrupted by a signal.
     """
     for path in reports:
         write.check_path(path)
-    report = shell.run(functools.partial(_look, environment, from_inside))
+    report = shell.run(functools.partial(_look, environment, from_inside, settle))
     try:
         for path in reports:
             write.write(report, path)
@@ -67,12 +71,12 @@ def _tell(report: Report, as_json: bool) -> None:
         terminal.show(report)
 
 
-async def _look(environment: Environment, from_inside: bool) -> Report:
+async def _look(environment: Environment, from_inside: bool, settle: float) -> Report:
     started_at, began = time.time(), trio.current_time()
     _refuse(preflight.no_token(environment, os.environ))
     async with Fly.from_environment(os.environ) as fly:
         noted = await _what_is_missing(fly, environment, from_inside)
-        found = await inquiry.find(fly, environment, from_inside=from_inside, say=_say)
+        found = await inquiry.find(fly, environment, from_inside=from_inside, say=_say, settle=settle)
         return findings.report(
             environment,
             found,
