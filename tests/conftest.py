@@ -69,7 +69,7 @@ def _go_inside(config: pytest.Config) -> int | None:
     """Let workers run the tests, each on a network of its own, or a pytest of the same arguments on one."""
     files = [str(path) for path in sorted((_ROOT / "fly").glob("*.toml"))]
     python = [sys.executable, "-m", "flyroutes", "run", *files, "--", sys.executable]
-    if several := workers.count(config):
+    if several := workers.count(config.option, config.args):
         workers.distribute(config, several, python)
         return None
     return subprocess.call([*python, "-m", "pytest", *map(str, config.invocation_params.args)])

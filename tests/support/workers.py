@@ -15,6 +15,7 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
     from xdist.workermanage import WorkerController
@@ -39,26 +40,26 @@ APART = (
     "tests/local/host",
     "tests/local/machines",
     "tests/services/test_limits",
+    "tests/test_workers",
 )
 """Long tests that share nothing: each goes to the worker that is free. Else a file goes to one as a whole."""
 
 
-def count(config: pytest.Config) -> int:
-    """The workers for this run: as many as `-n` says, or as its test files can keep busy; 0 is none at all.
+def count(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """The workers for a run: as many as `-n` says, or as its test files can keep busy; 0 is none at all.
 
     None where somebody wants to see or to talk to the one process that runs the tests.
     """
-    options = config.option
     if isinstance(options.numprocesses, int):
         return options.numprocesses
     if options.usepdb or options.trace or options.capture == "no":
         return 0
-    files = sum(_test_files(Path(argument.partition("::")[0])) for argument in config.args)
-    return min(MOST, files) if files > 1 else 0
+    files = {file for argument in arguments for file in _test_files(Path(argument.partition("::")[0]))}
+    return min(MOST, len(files)) if len(files) > 1 else 0
 
 
-def _test_files(path: Path) -> int:
-    return sum(1 for _ in path.rglob("test_*.py")) if path.is_dir() else 1
+def _test_files(path: Path) -> list[Path]:
+    return list(path.rglob("test_*.py")) if path.is_dir() else [path]
 
 
 def distribute(config: pytest.Config, workers: int, python: Sequence[str]) -> None:
@@ -80,6 +81,15 @@ def be_worker(config: pytest.Config) -> None:
 
 
 class _Worker:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collection(self, session: pytest.Session) -> Iterator[None]:
+        """Tell of wrong arguments, of which pytest-xdist says nothing."""
+        try:
+            yield
+        except pytest.UsageError as error:
+            report = pytest.CollectReport("the arguments", "failed", "\n".join(map(str, error.args)), [])
+            session.config.hook.pytest_collectreport(report=report)
+
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: [item.nodeid.startswith(folder) for folder in FIRST], reverse=True)
