@@ -41,6 +41,7 @@ APART = (
     "tests/local/machines",
     "tests/services/test_limits",
     "tests/test_workers",
+    "tests/clients/test_binds",
 )
 """Long tests that share nothing: each goes to the worker that is free. Else a file goes to one as a whole."""
 
