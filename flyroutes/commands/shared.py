@@ -65,10 +65,10 @@ def ask_local_network(question: Callable[[Fly], Awaitable[T]], otherwise: str = 
 
     need_linux()
     # Not at the top: it needs Linux, and the commands for an organization do not.
-    from flyroutes.local.host import session
+    from flyroutes.local.host.door import knock
 
-    if door := session.knock():
-        return session.call_inside(door, run)
+    if door := knock():
+        return door.call_inside(run)
     if "FLYROUTES_INSIDE" in os.environ:
         return run()
     raise HostError(f"no local network of yours is up: start one with `flyroutes up`{otherwise}")

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from flyroutes.machines_api.client import Fly
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.clients import programs
+from tests.support.patience import ImpatientFly, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from flyroutes.machines_api.client import Fly
 
 SECONDS = 120
 HTTP = {"protocol": "tcp", "internal_port": 8080, "ports": [{"port": 80, "handlers": ["http"]}]}
@@ -88,7 +90,7 @@ class Apps:
 @pytest.fixture
 async def apps() -> AsyncIterator[Apps]:
     with trio.fail_after(SECONDS):
-        async with Fly.from_environment(os.environ) as fly:
+        async with ImpatientFly.from_environment(os.environ) as fly:
             maker = Apps(fly)
             try:
                 yield maker

@@ -17,8 +17,8 @@ import trio
 from websockets.exceptions import ConnectionClosed
 from websockets.trio.client import connect
 
-from flyroutes.validation.places import eventually
 from tests.clients import programs
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Apps

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.asking import NOBODY, AtOnce, becomes, http
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -15,9 +15,10 @@ import pytest
 import trio
 
 from flyroutes.reference import ECHO, FLYCAST, PUBLIC
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.asking import AtOnce, awake, becomes
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from flyroutes.validation.places import SETTLE_SECONDS, eventually
 from flyroutes.validation.routes import SILENT_PATIENCE
+from tests.support.patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -33,7 +33,7 @@ def in_vain(host: str, port: int = 80) -> dict[str, Any]:
 
 
 async def becomes(
-    place: Place, probe: Probe, *outcomes: str, detail: str = "", seconds: float = SETTLE_SECONDS
+    place: Place, probe: Probe, *outcomes: str, detail: str = "", seconds: float = SECONDS
 ) -> Answer:
     """Try until the outcome is one of these, with `detail` in its evidence; AssertionError says what came."""
     last: list[Answer] = []

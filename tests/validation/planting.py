@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.validation import conclusion, inquiry
-from flyroutes.validation.places import eventually
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

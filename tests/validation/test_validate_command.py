@@ -13,6 +13,7 @@ import trio
 from flyroutes.reference import FLYCAST, Environment
 from tests.support import etc
 from tests.support.command import COMMAND, ROOT
+from tests.support.patience import PROGRAM_SECONDS
 from tests.validation.planting import validated
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ RUNS = 20
 
 
 async def _run(command: Sequence[str], **env: str) -> subprocess.CompletedProcess[str]:
-    with trio.fail_after(120):
+    with trio.fail_after(PROGRAM_SECONDS):
         done = await trio.run_process(
             list(command),
             cwd=ROOT,

@@ -7,6 +7,7 @@ the near end in a frame for that very end, so that a frame goes back by being wr
 from __future__ import annotations
 
 import socket
+from contextlib import closing
 
 from flyroutes.local.kernel import links
 from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Message, Netlink
@@ -26,7 +27,7 @@ def open_far_end(near: int, fabric: int, mtu: int) -> socket.socket:
 
     The caller stands in a fresh network namespace. The link goes when the socket is closed.
     """
-    with Netlink(NETLINK_ROUTE) as netlink:
+    with closing(Netlink(NETLINK_ROUTE)) as netlink:
         pair = links.veth(_FAR_NAME, _FAR_LINK, _FAR_MAC, NAME, near, _NEAR_MAC, fabric, mtu)
         netlink.request(pair, links.no_link_local(_FAR_LINK), links.up(_FAR_LINK))
     # Deaf until it is bound: protocol 0.

@@ -12,7 +12,7 @@ from flyroutes.platform.proxy.surplus import find_excess
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from flyroutes.local.machines.control import Log
+    from flyroutes.local.log import Log
     from flyroutes.local.proxy import Proxy
     from flyroutes.platform.model import Platform
     from flyroutes.platform.proxy.surplus import Excess

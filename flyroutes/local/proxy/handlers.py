@@ -18,7 +18,7 @@ from flyroutes.local.proxy.failure import ClientGone, Failure
 from flyroutes.local.proxy.tcp import relay
 from flyroutes.local.proxy.transaction import Transaction
 from flyroutes.platform.proxy.headers import Hop, Version, new_request_id
-from flyroutes.platform.proxy.routing import app_named, find_app, is_shared
+from flyroutes.platform.proxy.routing import DOMAIN, app_named, find_app, is_shared
 
 if TYPE_CHECKING:
     from flyroutes.local.authority import Authority
@@ -75,13 +75,13 @@ class Handlers:
         `default_self_signed`.
         """
         platform = self._shared.snapshot()
-        app = app_named(platform, name)
+        app = app_named(platform, name) if ":" not in name else None  # A port is no part of a server name.
         dialled = find_app(platform, connection.address, name, connection.source[0])
-        certified = app is not None and app is dialled
+        certified = f"{app.name}{DOMAIN}" if app and app is dialled else ""
         route = self._shared.find(replace(connection, name=name))
         if route is None or not (certified or route.port.default_self_signed):
             return None
-        return Offer(route.port.alpn, route.port.tls_versions, self_signed=not certified)
+        return Offer(route.port.alpn, route.port.tls_versions, certified)
 
     async def _relay(self, connection: ClientConnection) -> None:
         """No `http` handler: bytes to one Machine for as long as the connection lives."""

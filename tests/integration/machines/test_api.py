@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyroutes.errors import PlatformError
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Scratch

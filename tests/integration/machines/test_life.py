@@ -9,9 +9,10 @@ import pytest
 
 from flyroutes.errors import PlatformError
 from flyroutes.reference import ECHO, PUBLIC, WORKER
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.asking import NO_WAY, becomes, http, in_vain
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch

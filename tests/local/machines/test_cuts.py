@@ -10,11 +10,12 @@ import pytest
 import trio
 
 from flyroutes.platform.net.distance import one_way_seconds
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from flyroutes.validation.routes import SILENT_PATIENCE
 from tests.support import programs
 from tests.support.asking import http, in_vain, together
 from tests.support.command import flyroutes
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
