@@ -28,7 +28,6 @@ from flyroutes.platform.model import (
     Port,
     Service,
 )
-
 from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class World:
         self.logged.append({"source": source, "message": message, **fields})
 
     def moved(self) -> None:
-        """Begin the time for the test to end anew, because something has moved: for what takes long anyway."""
+        """Give the test its whole time again, because something has moved: for what takes long anyway."""
         self.scope.deadline = trio.current_time() + SECONDS
 
     async def until(self, condition: Callable[[], object]) -> None:
