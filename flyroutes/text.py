@@ -1,4 +1,4 @@
-"""Text for terminals."""
+"""Text for people: columns, and an end to what is too long."""
 
 from __future__ import annotations
 
@@ -13,3 +13,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def clipped(text: str, longest: int) -> str:
+    """`text`, of which no more than `longest` characters are kept, with the number of those left out."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}... ({len(text) - longest:,} characters more)"

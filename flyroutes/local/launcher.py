@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import json
 import socket
 import time
 from collections import deque
@@ -11,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from flyroutes.local.host import channel
+from flyroutes.text import clipped
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LINES_HELD = 10_000
+_LONGEST = {"message": 20_000}
+_LONGEST_FIELD = 1_000
+"""Characters of a line's message, and of each other field of it, that are told."""
 
 
 class Launcher:
@@ -34,7 +39,8 @@ class Launcher:
         if self._dropped:
             fields["lines_dropped_before"] = self._dropped
             self._dropped = 0
-        self.say({"log": {"time": time.time(), "source": source, "message": message, **fields}})
+        line = {"source": source, "message": message, **fields}
+        self.say({"log": {"time": time.time(), **{name: _told(name, value) for name, value in line.items()}}})
 
     def say(self, event: dict[str, Any], files: Sequence[int] = ()) -> None:
         """Queue one event, which is never dropped."""
@@ -50,4 +56,13 @@ class Launcher:
             while self._queue:
                 event, files = self._queue.popleft()
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
-                await sock.sendmsg([json.dumps(event, default=str).encode()], rights)
+                try:
+                    await sock.sendmsg([channel.packet(event)], rights)
+                except OSError as error:
+                    if not channel.is_too_long(error):
+                        raise
+                    await sock.send(channel.replacement(f"an event was not sent ({error.strerror})"))
+
+
+def _told(name: str, value: object) -> object:
+    return clipped(value, _LONGEST.get(name, _LONGEST_FIELD)) if isinstance(value, str) else value

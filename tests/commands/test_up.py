@@ -36,7 +36,7 @@ class Up:
     async def until(self, text: str) -> None:
         """Read on until `text` has been printed."""
         assert self.process.stdout is not None
-        with trio.fail_after(40):
+        with trio.fail_after(12):
             while text not in self.printed:
                 chunk = await self.process.stdout.receive_some()
                 assert chunk, f"ended without {text!r}:\n{self.printed}"
@@ -49,12 +49,15 @@ async def _run_up(*arguments: str) -> AsyncIterator[Up]:
     process = await trio.lowlevel.open_process(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT
     )
-    running = Up(process)
-    await running.until("logs follow")
-    yield running
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    try:
+        running = Up(process)
+        await running.until("logs follow")
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
 
 
 @pytest.fixture
@@ -108,6 +111,30 @@ async def test_a_second_terminal_breaks_and_mends_it(up: Up) -> None:
         *("cut off: nothing; delay between regions: on\n", "200"),
         *("cut off: nothing; delay between regions: off\n", "200"),
     ]
+
+
+_LONG_HOST = """
+import socket
+shared = socket.gethostbyname("public-http.fly.dev")  # the address of many apps: Host says which
+with socket.create_connection((shared, 80), 5) as client:
+    client.sendall(b"GET / HTTP/1.1\\r\\nHost: " + b"\\xff" * 40_000 + b"\\r\\n\\r\\n")
+    print(client.recv(12))
+"""
+
+
+async def test_no_request_however_long_ends_up() -> None:
+    async with _run_up("fly/public_http.toml") as up:
+        port = re.search(r"127\.0\.0\.1:(\d+)/", up.printed)
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", int(port[1])), 5) as client:
+            client.sendall(b"\xff" * 40_000 + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 400"
+        asked = await flyroutes("run", "--", "python", "-c", _LONG_HOST)
+        assert asked.stdout == "b'HTTP/1.1 404'\n", asked
+        await up.until("characters more)")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/healthz", timeout=10) as page:
+            assert page.status == 200
+        assert up.process.poll() is None
 
 
 async def test_a_taken_port_is_named(up: Up) -> None:
