@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import select
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.errors import HostError
+from flyroutes.commands.shared import reference_files
+from flyroutes.errors import ConfigError, HostError
 from flyroutes.local.host import channel, session
 from flyroutes.local.host.world import World
 from flyroutes.local.kernel import init
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 
-def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[], list[Path]]) -> int:
-    """Run `command`; returns its exit status (128 + N for a signal)."""
+def define(parser: ArgumentParser) -> None:
+    """Add the verb's words to its parser."""
+    parser.description = "Run CMD on the network that is up, or boot one when FILEs are given or none is up."
+    parser.usage = "flyroutes run [FILE...] -- CMD..."
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+def act(options: Namespace) -> int:
+    """Do what the words say; returns the program's exit status."""
+    words: list[str] = options.words
+    if "--" not in words or words[-1] == "--":
+        raise ConfigError(
+            f"expected `flyroutes run [FILE...] -- CMD...`, got `flyroutes run {' '.join(words)}`"
+        )
+    split = words.index("--")
+    return run([Path(name) for name in words[:split]], words[split + 1 :])
+
+
+def run(files: Sequence[Path], command: Sequence[str]) -> int:
+    """Run `command` on the network of `files`; returns its exit status (128 + N for a signal).
+
+    Without files on the network that is up, else on one of the reference apps.
+    """
     if not files and (door := session.knock()):
         return _wait(session.start_program(door, command))
-    apps = session.read_apps(files or default_files())
+    apps = session.read_apps(files or reference_files())
     # What is to be said of the reference apps, the README says.
     on_log = _show("warning", "error") if files else _show("error")
     with World(session.settings(apps, {})) as world:

@@ -8,28 +8,53 @@ import select
 import socket
 import sys
 import time
+from argparse import ArgumentTypeError
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flyroutes.commands.shared import reference_files
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local.host import channel, session
 from flyroutes.local.host.world import Door, World
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
-    from pathlib import Path
 
     from flyroutes.appconfig import AppConfig
 
 
-def up(files: Sequence[Path], port: int, cross_network_replays: bool) -> int:
+def define(parser: ArgumentParser) -> None:
+    """Add the verb's options to its parser."""
+    parser.description = "Boot apps, check every route, then follow the logs. Ctrl-C ends it all."
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="fly.toml files (default: the four in fly/)"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8080, help="port on this host's loopback for the first public app"
+    )
+    parser.add_argument(
+        "--cross-network-replays",
+        action="store_true",
+        help="let fly-replay reach apps on other networks, as `fly orgs cross-network-replays enable` does",
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= 65_000):
+        raise ArgumentTypeError(f"expected a port from 0 to 65000, got {text!r}")
+    return int(text)
+
+
+def act(options: Namespace) -> int:
     """Run until Ctrl-C (status 0) or until the network ends by itself (status 1)."""
     began = time.perf_counter()
-    apps = session.read_apps(files)
-    published = _publish(apps, port)
+    apps = session.read_apps(options.files or reference_files())
+    published = _publish(apps, options.port)
     listener = session.open_door()
     _say(f"booting {len(apps)} app{'s' if len(apps) != 1 else ''}: {', '.join(app.app for app in apps)}")
     try:
-        with World(session.settings(apps, published, cross_network_replays)) as world:
+        with World(session.settings(apps, published, options.cross_network_replays)) as world:
             from flyroutes.validation import checking  # its libraries are read while the network starts
 
             door = world.wait_ready(_show_log)

@@ -15,7 +15,8 @@ import trio
 
 from flyroutes.errors import FlyroutesError
 from flyroutes.local.authority import Authority
-from flyroutes.local.dns import server
+from flyroutes.local.dns.resolver import Resolver
+from flyroutes.local.dns.server import serve_tcp, serve_udp
 from flyroutes.local.host.channel import failure
 from flyroutes.local.kernel import etc
 from flyroutes.local.launcher import Launcher
@@ -71,7 +72,7 @@ class LocalNetwork:
                 self._kernel, nursery, self._observe, log, settings.region, self._serve_machine
             )
             self._proxy = Proxy(self._snapshot, self._control.wake, self._authority, log, settings.region)
-            self._resolver = server.Resolver(self._snapshot)
+            self._resolver = Resolver(self._snapshot)
             await nursery.start(self._proxy.run)
             self._control.publish(cross_network_replays=settings.cross_network_replays)
             nursery.start_soon(run_checks, self._snapshot, self._control.report_check)
@@ -127,8 +128,8 @@ class LocalNetwork:
     def _serve_dns(self, address: str) -> None:
         # One socket per address, so that each answer leaves from the address that was asked.
         udp = _bound(socket.SOCK_DGRAM, address, 53)
-        self._nursery.start_soon(server.serve_udp, udp, self._resolver.udp)
-        self._nursery.start_soon(server.serve_tcp, _listener(address, 53), self._resolver.tcp)
+        self._nursery.start_soon(serve_udp, udp, self._resolver.udp)
+        self._nursery.start_soon(serve_tcp, _listener(address, 53), self._resolver.tcp)
 
     async def _serve_api(self, listener: trio.SocketListener) -> None:
         await self._api_ready.wait()

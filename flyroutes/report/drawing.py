@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from flyroutes.reference import ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
-from flyroutes.report.tables import milliseconds, printable
+from flyroutes.report.matrix import outsiders
+from flyroutes.text import milliseconds, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from flyroutes.report.model import Report, Result, Verdict
+    from flyroutes.report.content import Report, Result, Verdict
 
 SIGNS: dict[Verdict, tuple[str, str]] = {
     "pass": ("✓", "pass"),
@@ -28,7 +28,6 @@ SIGNS: dict[Verdict, tuple[str, str]] = {
 """The sign and the word of each verdict."""
 SIDES = ("6pn", "public", "flycast")
 """From top to bottom. So an app on 6PN and public lanes is one box, Fly Proxy another, and no lanes cross."""
-_ORDER = (WORKER, ECHO, PUBLIC, FLYCAST)
 WIDTH, TOP, PITCH = 800, 64, 50
 PROXY, APPS = (330, 430), (626, 780)
 """Left and right edges."""
@@ -45,7 +44,7 @@ class Lane:
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of its results."""
+        """The worst verdict among its results."""
         found = {result.verdict for result in self.results}
         return "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
 
@@ -59,33 +58,39 @@ class Lane:
 
     @property
     def works(self) -> bool:
-        """Whether it must work."""
+        """Whether the route must work; False where it must not."""
         return self.results[0].check.works
 
 
 def lanes(report: Report) -> list[Lane]:
     """From top to bottom: each route that must work, on the apps' own network, and each wrongly open one."""
+    outside = outsiders(report)
     found: dict[tuple[str, str, bool], list[Result]] = {}
     for result in _routes(report):
         check = result.check
-        if check.source != ELSEWHERE or (not check.works and not _must_not_enter(result)):
+        if check.source not in outside or (not check.works and _side(check.route) == "public"):
             found.setdefault((check.route, check.target, check.works), []).append(result)
     made = [
         Lane(route, _side(route), target, tuple(results)) for (route, target, _), results in found.items()
     ]
-    return sorted((lane for lane in made if lane.works or lane.verdict == "fail"), key=_height)
+    sides: dict[str, list[int]] = {}
+    for lane in made:
+        if lane.works:
+            sides.setdefault(lane.target, []).append(SIDES.index(lane.side))
 
+    def height(lane: Lane) -> tuple[float, float, str, str]:
+        # An app with lanes on two sides stands where they meet.
+        return SIDES.index(lane.side), mean(sides.get(lane.target, [len(SIDES)])), lane.target, lane.label
 
-def _height(lane: Lane) -> tuple[int, int, str]:
-    place = _ORDER.index(lane.target) if lane.target in _ORDER else len(_ORDER)
-    return SIDES.index(lane.side), place, lane.label
+    return sorted((lane for lane in made if lane.works or lane.verdict == "fail"), key=height)
 
 
 def outer_lanes(report: Report) -> list[Lane]:
-    """What the place on another network tried: publicly, and what must stop at the network's edge."""
-    found = [result for result in _routes(report) if result.check.source == ELSEWHERE]
+    """What places on another network tried: publicly, and what must stop at the network's edge."""
+    outside = outsiders(report)
+    found = [result for result in _routes(report) if result.check.source in outside]
     works = tuple(result for result in found if result.check.works)
-    stops = tuple(filter(_must_not_enter, found))
+    stops = tuple(r for r in found if not r.check.works and _side(r.check.route) != "public")
     made = [Lane("public", "public", "Fly Proxy", works), Lane("flycast and 6pn", "6pn", "", stops)]
     return [lane for lane in made if lane.results]
 
@@ -94,11 +99,6 @@ def must_nots(report: Report) -> tuple[Result, ...]:
     """What must not work and has no lane of its own."""
     shown = {id(result) for lane in (*lanes(report), *outer_lanes(report)) for result in lane.results}
     return tuple(r for r in _routes(report) if not r.check.works and id(r) not in shown)
-
-
-def _must_not_enter(result: Result) -> bool:
-    check = result.check
-    return check.source == ELSEWHERE and not check.works and _side(check.route) != "public"
 
 
 def _routes(report: Report) -> Iterable[Result]:
@@ -145,7 +145,8 @@ def _network(report: Report, count: int, edge: int) -> Iterable[str]:
     yield _box(4, 4, WIDTH - 8, edge + 8, "net")
     yield _text(20, 30, f"network {report.network} of organization {report.organization}", "lead", 70)
     yield _box(20, TOP, 130, edge - TOP, "box")
-    sources = dict.fromkeys(r.check.source for r in _routes(report) if r.check.source != ELSEWHERE)
+    outside = outsiders(report)
+    sources = dict.fromkeys(r.check.source for r in _routes(report) if r.check.source not in outside)
     middle = TOP + PITCH * count / 2 - 9 * len(sources)
     for index, source in enumerate(sources):
         yield _text(85, middle + 14 + 20 * index, source, "name middle", 16)
@@ -153,9 +154,10 @@ def _network(report: Report, count: int, edge: int) -> Iterable[str]:
 
 def _elsewhere(report: Report, outer: Sequence[Lane], top: int) -> Iterable[str]:
     height = PITCH * len(outer)
-    network = next((app.network for app in report.apps if app.role == ELSEWHERE), "") or "another network"
+    where = " and ".join(outsiders(report))
+    network = next((app.network for app in report.apps if app.role == where), "") or "another network"
     yield _box(4, top - 6, 156, height + 8, "net")
-    yield _text(82, top + height / 2 - 10, ELSEWHERE, "name middle")
+    yield _text(82, top + height / 2 - 10, where, "name middle", 16)
     yield _text(82, top + height / 2 + 10, network if len(network) < 20 else "another network", "soft middle")
     for index, lane in enumerate(outer):
         y = top + PITCH * index + 25

@@ -1,6 +1,6 @@
 """What is missing to reach an environment from here, each with the command that mends it.
 
-`look` gathers evidence, `problems` judges it, and the caller decides about those that are not fatal.
+`gather` finds evidence, `problems` judges it, and the caller decides about those that are not fatal.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a look from here found."""
+    """What this host and the API say about the way from here to an environment."""
 
     environment: Environment
     status: int = 200
@@ -70,13 +70,13 @@ def check(environment: Environment, env: Mapping[str, str]) -> tuple[Problem, ..
 
     async def main() -> Evidence:
         async with Fly.from_environment(env) as fly:
-            return await look(fly, environment)
+            return await gather(fly, environment)
 
     found = no_token(environment, env)
     return found or problems(trio.run(main))
 
 
-async def look(fly: Fly, environment: Environment) -> Evidence:
+async def gather(fly: Fly, environment: Environment) -> Evidence:
     """Ask the API for the apps and for one Machine, and this host for its addresses and resolver."""
     status, answer, machine_ip, apps = 200, "", "", frozenset[str]()
     try:

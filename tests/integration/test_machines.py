@@ -16,7 +16,8 @@ from tests.support.asking import NO_WAY, becomes, http, in_vain
 if TYPE_CHECKING:
     from conftest import Inside, Scratch
 
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 

@@ -15,7 +15,8 @@ from tests.support import programs
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
 
 API = "http://_api.internal:4280/v1"
 CODE = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}"]

@@ -13,7 +13,7 @@ from tests.support import programs
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
 
 COUNTER = """
 import socket, threading, time

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flyroutes.live import found
-from flyroutes.machines_api.client import AppInfo, IPInfo, MachineInfo
+from flyroutes.machines_api.answers import AppInfo, IPInfo, MachineInfo
 
 MACHINE: dict[str, Any] = {
     "id": "e28650e9ce1586",

@@ -10,7 +10,8 @@ from flyroutes.validation.places import SETTLE_SECONDS, eventually
 from flyroutes.validation.routes import SILENT_PATIENCE
 
 if TYPE_CHECKING:
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.validation.places import Answer, Place, Probe
 
 NO_WAY = ("timeout", "unreachable")

@@ -13,7 +13,8 @@ from flyroutes.reference import SCRATCH
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 SCRATCH_METADATA = {"flyroutes": "scratch"}

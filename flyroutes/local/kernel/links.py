@@ -22,6 +22,7 @@ _NUD_PERMANENT = 0x80
 _VETH_INFO_PEER = 1
 _FR_ACT_TO_TBL = 1
 _ADDR_GEN_NONE = 1
+_ONE = struct.pack("=I", 1)
 
 
 def _family(address: str) -> int:
@@ -59,6 +60,11 @@ def no_link_local(index: int) -> Message:
     """No automatic fe80:: address on the link; must come before it goes up, in a message of its own."""
     six = nested(_AF_INET6, attribute(8, struct.pack("=B", _ADDR_GEN_NONE)))
     return Message(f"set addr_gen_mode of link {index}", _SETLINK, 0, _link(index), nested(26, six))
+
+
+def in_single_segments(index: int) -> Message:
+    """Let the kernel cut a sender's bulk into packets before they enter the link, and not after it."""
+    return Message(f"set gso_max_segs of link {index}", _SETLINK, 0, _link(index), attribute(40, _ONE))
 
 
 def up(index: int) -> Message:
@@ -111,12 +117,14 @@ def local_route(destination: str, *, remove: bool = False) -> Message:
     return Message(f"answer for {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
 
 
-def route_marked(index: int, mark: int) -> list[Message]:
-    """Send what carries `mark` over the link, even what is for this namespace itself."""
-    device = attribute(4, struct.pack("=i", index))
+def route_marked(index: int, via: str, mark: int) -> list[Message]:
+    """Send what carries `mark` over the link, `via` an IPv6, even what is for this namespace itself."""
+    device, gateway = attribute(4, struct.pack("=i", index)), ip_address(via).packed
+    # An IPv4 route needs to be told that its next hop is of the other family (struct rtvia).
+    ways = {_AF_INET: attribute(18, struct.pack("=H", _AF_INET6) + gateway), _AF_INET6: attribute(5, gateway)}
     messages = []
     for family, everything in ((_AF_INET, "0.0.0.0/0"), (_AF_INET6, "::/0")):
-        packet = _route(everything, _TABLE_MARKED, _SCOPE_UNIVERSE, _RTN_UNICAST, device)
+        packet = _route(everything, _TABLE_MARKED, _SCOPE_UNIVERSE, _RTN_UNICAST, device, ways[family])
         messages += [
             Message("route marked packets", _NEWROUTE, F_CREATE | F_REPLACE, packet),
             # The kernel asks the table of local addresses first, at 0; it must come after the mark.

@@ -3,7 +3,7 @@
 guard    a packet leaves a Machine only with an address of that Machine, and 6PN traffic stays in its network
 forward  between Machines there is 6PN only; IPv4 passes only for UDP that Fly's UDP proxying rewrote
 cuts     what a user has cut off is silent: in guard and forward, and in output for what the fabric sends
-delay    packets between regions get a mark, in delay_in and delay_out, and with it a detour (kernel/tun.py)
+delay    packets between regions get a mark, in delay_in and delay_out, and with it a detour (detour.py)
 input    the fabric itself answers UDP on port 53 alone: UDP to an address without a service is dropped
 nat      public UDP: the destination becomes fly-global-services of a Machine, ports stay as they are
 """

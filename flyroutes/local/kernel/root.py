@@ -36,8 +36,6 @@ _STATE = Path("/.flyroutes")
 _HOST_ETC = Path("/.host-etc")
 FLY = "/.fly"
 """Where a Machine finds the socket of the Machines API (docs reference/suspend-resume)."""
-TUN = "/.flyroutes/tun"
-"""The host's /dev/net/tun, where it has one; hidden from apps as all of that directory."""
 _OWN = ("proc", "run", "etc", "dev", "sys", ".fly", ".flyroutes", ".host-etc")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 _MOUNT_FLAGS = {2: MS_NOSUID, 4: MS_NODEV, 8: MS_NOEXEC, 1024: 1024, 2048: 2048, 4096: 1 << 21}
@@ -57,7 +55,6 @@ def build(etc: Tree) -> None:
         os.mkdir(f"/{name}")
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _make_dev()
-    _pass_on_tun()
     mount("/.host/sys", "/sys", flags=MS_BIND | MS_REC)
     read_only("/sys")
     mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
@@ -67,15 +64,6 @@ def build(etc: Tree) -> None:
     unmount("/.host", MNT_DETACH)
     os.rmdir("/.host")
     mirror(_HOST_ETC, Path("/etc"), etc)
-
-
-def _pass_on_tun() -> None:
-    """From the host, or from the network that this one is started on."""
-    for device in ("/.host/dev/net/tun", f"/.host{TUN}"):
-        if os.path.exists(device):
-            Path(TUN).touch()
-            mount(device, TUN, flags=MS_BIND)
-            return
 
 
 def _make_dev() -> None:

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flyroutes.local.kernel import links
+from flyroutes.local.kernel import detour, links
 from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Message, Netlink
 
 if TYPE_CHECKING:
@@ -106,13 +106,13 @@ class Fabric:
         """Undo `take_down`."""
         self._netlink.request(*_fabric_end(link))
 
-    def divert_marked(self, name: str, index: int, mark: int) -> None:
-        """Send packets with `mark` into the link, and take them back from it whatever their source."""
-        _set_sysctls({f"ipv4/conf/{name}/rp_filter": "0", f"ipv4/conf/{name}/accept_local": "1"})
+    def divert_marked(self, index: int, mark: int) -> None:
+        """Send packets with `mark` on the detour, and take them back from it whatever their source."""
+        conf = f"ipv4/conf/{detour.NAME}"
+        _set_sysctls({f"{conf}/rp_filter": "0", "ipv4/conf/all/rp_filter": "0", f"{conf}/accept_local": "1"})
         # What the kernel has found a socket for before it looks for a route, it never forwards.
         _set_sysctls({"ipv4/tcp_early_demux": "0"})
-        self._netlink.request(links.no_link_local(index))
-        self._netlink.request(links.up(index), *links.route_marked(index, mark))
+        self._netlink.request(*detour.near_end(index), *links.route_marked(index, detour.GATEWAY, mark))
 
     def answer_for(self, hosts: Sequence[str], *, remove: bool = False) -> None:
         """Make the fabric itself the host of these addresses, or stop that."""

@@ -39,7 +39,7 @@ async def deploy(control: Control, config: AppConfig) -> None:
     if config.release:
         await _run_release(control, config, config.release)
     for group in config.processes:
-        await control.create_machine(config.app, config.machine_config(group), region=config.primary_region)
+        await control.create_machine(config.app, config.machines[group], region=config.primary_region)
 
 
 async def _run_release(control: Control, config: AppConfig, release: MachineConfig) -> None:

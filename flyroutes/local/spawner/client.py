@@ -64,13 +64,13 @@ class KernelClient:
         return dict(zip(kinds, files, strict=True))
 
     def open_delay_line(self) -> int:
-        """The file of the delay line. EmulationGap where the host gives no TUN device."""
+        """The socket of the delay line. EmulationGap where the host's kernel has no packet sockets."""
         try:
             _, (fd,) = self._spawner.call("open_delay_line")
         except OSError as error:
             raise EmulationGap(
-                f"delay: this host does not let flyroutes make a TUN device ({error}): "
-                "as root, modprobe tun; in a container, --device /dev/net/tun"
+                f"delay: this host does not let flyroutes open a packet socket ({error}): "
+                "as root, modprobe af_packet"
             ) from error
         return fd
 

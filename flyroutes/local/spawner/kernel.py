@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from flyroutes.errors import PlatformError
 from flyroutes.local.kernel import (
     copied_files,
+    detour,
     entering,
     freezer,
     init,
@@ -20,7 +21,6 @@ from flyroutes.local.kernel import (
     nftables,
     root,
     syscalls,
-    tun,
     wiring,
 )
 from flyroutes.platform.net import addresses
@@ -156,10 +156,11 @@ class Kernel:
         self._firewall.set_cuts(pairs, cut)
 
     def open_delay_line(self) -> int:
-        """The file of a link through which packets between regions go from now on. Raises OSError."""
-        fd = tun.create(root.TUN, "delay", nftables.DELAY_LINK)
-        self._fabric.divert_marked("delay", nftables.DELAY_LINK, nftables.DELAY_MARK)
-        return fd
+        """The socket through which packets between regions go from now on (detour.py). Raises OSError."""
+        with self._home.away(syscalls.CLONE_NEWNET):
+            sock = detour.open_far_end(nftables.DELAY_LINK, self._home.fds["net"], wiring.MTU)
+        self._fabric.divert_marked(nftables.DELAY_LINK, nftables.DELAY_MARK)
+        return sock.detach()
 
     def set_distant(self, pairs: Sequence[tuple[str, str]], far: Sequence[str]) -> None:
         """What goes over the delay line: between these pairs of /80, and from and to these addresses."""

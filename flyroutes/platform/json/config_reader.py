@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.platform.fields import Fields, one_of, wrong
 from flyroutes.platform.model import (
+    MIN_REPLAY_TTL,
     AutoStop,
     Check,
     Concurrency,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGSTOP")
 CPU = {"cpu_kind": "shared", "cpus": 1}
 """The size that every local Machine has. Its CPU share is not limited, so no larger one is promised."""
-MIN_REPLAY_TTL = 10
-"""Seconds (docs networking/dynamic-request-routing)."""
 _MOST_UDP_PORTS = 256
 _LONGEST = (1 << 32) - 1  # fly-go: uint32
 _HTTP_OPTIONS = "h2_backend compress idle_timeout headers_read_timeout response replay_cache"

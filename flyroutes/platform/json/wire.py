@@ -82,7 +82,7 @@ def machine_to_json(machine: Machine) -> Json:
 
 
 def version_to_json(version: str, config: MachineConfig) -> Json:
-    """An item of `GET .../versions`."""
+    """A version of a Machine, as `GET .../versions` lists it."""
     return {"version": version, "user_config": config_to_json(config)}
 
 

@@ -51,7 +51,7 @@ class MachineAddresses:
 
 
 def network_prefix(network: Network) -> IPv6Network:
-    """The network's /48."""
+    """The /48 that all addresses of a network begin with."""
     return IPv6Network(((0xFDAA << 112) | (network.id << 80), 48))
 
 

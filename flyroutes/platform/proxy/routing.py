@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.net.addresses import network_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import IP, App, Machine, Platform, Port, Service
 
 DOMAIN = ".fly.dev"
-_GONE = ("destroying", "destroyed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _tcp_services(platform: Platform) -> Iterator[tuple[Machine, Service]]:
     return (
         (machine, service)
         for machine in platform.machines.values()
-        if machine.state not in _GONE
+        if machine.state not in GONE
         for service in machine.config.services
         if service.protocol == "tcp"
     )

@@ -17,7 +17,7 @@ from tests.support.command import flyroutes
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
     from tests.support.scratch import Scratch
 
 HTTP = programs.service(8080, 80, "http")

@@ -67,6 +67,10 @@ class World:
         while not condition():
             await trio.sleep(0.001)
 
+    def load(self, machine_id: str) -> int:
+        """How many connections or requests the Machine is handling now."""
+        return sum(load for (machine, _), load in self.proxy.loads.items() if machine == machine_id)
+
     def codes(self) -> list[str]:
         """Fly's error codes in the log, in order."""
         return [line["code"] for line in self.logged if "code" in line]

@@ -135,13 +135,13 @@ async def test_websocket(world: World, secure: bool) -> None:
         opening = wsproto.events.Request(host="web.fly.dev", target="/chat")
         await stream.send_all(client.send(opening))
         assert await _texts(client, stream, 1) == ["at /chat"]
-        assert world.proxy.load(machine.id) == 1
+        assert world.load(machine.id) == 1
         for text in ("one", "two"):
             await stream.send_all(client.send(wsproto.events.TextMessage(text)))
         assert await _texts(client, stream, 2) == ["ONE", "TWO"]
         await stream.send_all(client.send(wsproto.events.CloseConnection(1000)))
         assert client.state is not wsproto.connection.ConnectionState.OPEN
-    await world.until(lambda: not world.proxy.load(machine.id))
+    await world.until(lambda: not world.load(machine.id))
 
 
 async def test_refused_websocket_is_an_ordinary_answer(world: World) -> None:

@@ -14,7 +14,8 @@ from commands import find_app, organization
 
 if TYPE_CHECKING:
     from argv import Call
-    from flyroutes.machines_api.client import AppInfo, Fly, IPInfo
+    from flyroutes.machines_api.answers import AppInfo, IPInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.platform.model import IPType
 
 _BEGIN = "2026-01-01T00:00:00Z"

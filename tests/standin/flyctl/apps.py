@@ -13,7 +13,8 @@ from flyroutes.platform.model import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from argv import Call
-    from flyroutes.machines_api.client import AppInfo, Fly
+    from flyroutes.machines_api.answers import AppInfo
+    from flyroutes.machines_api.client import Fly
 
 NEVER = "0001-01-01T00:00:00Z"
 """How Go prints the time that is none."""

@@ -12,7 +12,8 @@ import store
 from argv import COMMANDS, Call, Refused
 
 if TYPE_CHECKING:
-    from flyroutes.machines_api.client import AppInfo, Fly
+    from flyroutes.machines_api.answers import AppInfo
+    from flyroutes.machines_api.client import Fly
 
 _ANY = "access-token debug verbose"
 _BUILD = "remote-only local-only depot now smoke-checks dns-checks"

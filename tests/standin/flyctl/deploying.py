@@ -22,7 +22,8 @@ from machines import pairs, seconds
 if TYPE_CHECKING:
     from argv import Call
     from flyroutes.appconfig import AppConfig
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.platform.model import IPType, Port
 
 _WEB = ((80, 80, {"http"}), (443, 443, {"http", "tls"}))

@@ -10,7 +10,8 @@ from deploying import managed, releases
 
 if TYPE_CHECKING:
     from argv import Call
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
 
 
 async def scale_count(call: Call, fly: Fly) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.platform.fields import one_of, wrong
 from flyroutes.platform.json.wire import rfc3339
+from flyroutes.platform.naming import APP_NAME, NETWORK_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 MAX_WAIT = 60
 STATES = ("created", "started", "stopped", "suspended", "destroyed")
 """What a list can be filtered by, and what is left of a Machine for include_deleted."""
-_APP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_NETWORK_NAME = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,62})?")
 
 
 def wanted(machine: Machine, request: Request) -> bool:
@@ -104,7 +102,7 @@ def wait_seconds(text: str | None) -> int:
 
 def app_name(name: str) -> str:
     """`name`, if it can be a label of `<app>.internal`; PlatformError 422."""
-    if not _APP_NAME.fullmatch(name):
+    if not APP_NAME.fullmatch(name):
         reason = "expected 1 to 63 lower-case letters, digits and dashes, no dash at either end"
         raise PlatformError(f"app_name: {reason}, got {name!r}", 422)
     return name
@@ -112,7 +110,7 @@ def app_name(name: str) -> str:
 
 def network_name(name: str) -> str:
     """`name`, empty or as docs networking/custom-private-networks wants it; PlatformError 422."""
-    if not _NETWORK_NAME.fullmatch(name):
+    if name and not NETWORK_NAME.fullmatch(name):
         raise PlatformError(
             f"network: expected letters, digits and dashes, first a letter, got {name!r}", 422
         )

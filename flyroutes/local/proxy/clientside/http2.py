@@ -12,9 +12,10 @@ import h2.exceptions
 import h2.settings
 import trio
 
-from flyroutes.local.proxy.appside.http1 import CHUNK
-from flyroutes.local.proxy.clientside.http2_stream import Http2Stream, to_request
+from flyroutes.local.proxy.clientside.http2_stream import Http2Stream
 from flyroutes.local.proxy.failure import ClientGone
+from flyroutes.local.proxy.request import http2_request
+from flyroutes.local.proxy.tcp import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -96,7 +97,7 @@ class Http2Connection:
 
     def _handle(self, event: h2.events.Event, nursery: trio.Nursery) -> None:
         if isinstance(event, h2.events.RequestReceived):
-            request = to_request(event.headers, has_body=event.stream_ended is None)
+            request = http2_request(event.headers, has_body=event.stream_ended is None)
             stream = self._streams[event.stream_id] = Http2Stream(self, event.stream_id, request)
             nursery.start_soon(self._serve_stream, stream)
         elif isinstance(event, h2.events.DataReceived):

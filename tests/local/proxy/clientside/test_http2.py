@@ -206,11 +206,11 @@ async def test_reset_stream_ends_its_request(world: World) -> None:
         for stream_id in range(1, 400, 2):
             await http.request(stream_id)
             if stream_id == 1:
-                await world.until(lambda: world.proxy.load(machine.id))
+                await world.until(lambda: world.load(machine.id))
             http.http.reset_stream(stream_id)
             await http.flush()
         await gone.wait()
-        await world.until(lambda: not world.proxy.load(machine.id))
+        await world.until(lambda: not world.load(machine.id))
 
 
 async def test_answer_before_the_body_is_complete(world: World) -> None:

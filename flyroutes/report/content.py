@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from flyroutes.text import milliseconds
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 Standing = Literal["documented", "observed", "assumed"]
@@ -56,6 +59,12 @@ class Result:
     """Of the last try; None where nothing was timed."""
     reason: str = ""
 
+    @property
+    def evidence(self) -> str:
+        """What came, and after how many milliseconds where that was timed."""
+        took = "" if self.seconds is None else f" in {milliseconds(self.seconds)} ms"
+        return f"{self.came or 'nothing'}{took}"
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -83,6 +92,11 @@ class Diagnosis:
     causes: tuple[Cause, ...]
     checks: tuple[str, ...]
     """IDs of the checks it explains."""
+
+    @property
+    def about(self) -> str:
+        """The app and the route, or the place, that it is about."""
+        return ", ".join(part for part in (self.target or "the place that asked", self.route) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +147,27 @@ class Report:
     """What a reader must know beside the results, such as what was left out and why."""
 
     @property
+    def date(self) -> str:
+        """When it began, in UTC to the minute."""
+        return datetime.fromtimestamp(self.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+    @property
+    def explained(self) -> Mapping[str, Diagnosis]:
+        """ID of a check -> the diagnosis that explains it."""
+        return {id_: one for one in self.diagnoses for id_ in one.checks}
+
+    @property
+    def by_kind(self) -> Mapping[Kind, list[Result]]:
+        """The results of each kind of check, in the order in which they come."""
+        found: dict[Kind, list[Result]] = {}
+        for result in self.results:
+            found.setdefault(result.check.kind, []).append(result)
+        return found
+
+    @property
     def counts(self) -> Mapping[Verdict, int]:
         """How many results have each verdict."""
-        counted = Counter(result.verdict for result in self.results)
-        return {"pass": counted["pass"], "fail": counted["fail"], "inconclusive": counted["inconclusive"]}
+        return counts(self.results)
 
     @property
     def verdict(self) -> Verdict:
@@ -145,3 +176,9 @@ class Report:
         if counts["fail"]:
             return "fail"
         return "pass" if counts["pass"] and not counts["inconclusive"] else "inconclusive"
+
+
+def counts(results: Iterable[Result]) -> Mapping[Verdict, int]:
+    """How many results have each verdict."""
+    counted = Counter(result.verdict for result in results)
+    return {"pass": counted["pass"], "fail": counted["fail"], "inconclusive": counted["inconclusive"]}

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from flyroutes.live import found
+from flyroutes.live.flyctl import Flyctl
 
 if TYPE_CHECKING:
-    from flyroutes.live.flyctl import Flyctl
+    from pathlib import Path
+
     from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 _AT_ONCE = 3
 """The API's documented burst for one action (docs machines/api/working-with-machines-api)."""
+
+
+async def with_flyctl(environment: Environment, directory: Path) -> tuple[Flyctl, found.Apps]:
+    """The user's flyctl, run in `directory`, and the environment's apps as it shows them."""
+    fly = await Flyctl.connect(directory, environment.organization)
+    return fly, await organization(fly, environment)
 
 
 async def organization(fly: Flyctl, environment: Environment) -> found.Apps:
@@ -45,7 +53,7 @@ async def _complete(fly: Flyctl, app: found.App, apps: found.Apps, limit: trio.C
 
 
 async def machines(fly: Flyctl, app: str, limit: trio.CapacityLimiter) -> tuple[found.Machine, ...]:
-    """The app's Machines."""
+    """The app's Machines, as flyctl lists them."""
     async with limit:
         return await fly.read(found.machines, "machine", "list", "-a", app)
 

@@ -92,7 +92,7 @@ def machine_info(data: Mapping[str, Any]) -> MachineInfo:
 
 
 def machine_infos(data: Sequence[Mapping[str, Any]] | None) -> tuple[MachineInfo, ...]:
-    """The Machines of an app."""
+    """The Machines of an app out of the API's JSON."""
     return tuple(machine_info(item) for item in data or ())
 
 
@@ -113,7 +113,7 @@ def ip_info(data: Mapping[str, Any]) -> IPInfo:
 
 
 def ip_infos(data: Mapping[str, Any]) -> tuple[IPInfo, ...]:
-    """The addresses of an app."""
+    """The addresses of an app out of the API's JSON."""
     return tuple(ip_info(item) for item in data["ips"] or ())
 
 

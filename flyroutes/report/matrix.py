@@ -1,17 +1,17 @@
-"""What every form of a report shares: the matrix of routes, its marks, counts, and text made safe to show."""
+"""What every form of a report shares: the matrix of routes, its marks and counts."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, get_args
 
-from flyroutes.report.model import Standing, Verdict
+from flyroutes.report.content import Standing, Verdict
+from flyroutes.text import milliseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import TextIO
 
-    from flyroutes.report.model import Report, Result
+    from flyroutes.report.content import Report, Result
 
 STANDINGS: tuple[Standing, ...] = get_args(Standing)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -39,6 +39,18 @@ def cells(report: Report) -> dict[Cell, Result]:
     return found
 
 
+def outsiders(report: Report) -> tuple[str, ...]:
+    """Places on another network: no private route must work from there, though some must from elsewhere."""
+    routes = [one.check for one in report.results if one.check.kind == "route"]
+    private = [check for check in routes if not check.route.startswith("public")]
+    inside = {check.source for check in private if check.works}
+    return (
+        tuple(dict.fromkeys(check.source for check in private if check.source not in inside))
+        if inside
+        else ()
+    )
+
+
 def mark(result: Result) -> str:
     """A cell in a word: milliseconds, or `yes` where untimed; `no` for a must-not that holds; `FAIL`; `?`."""
     if result.verdict != "pass":
@@ -46,11 +58,6 @@ def mark(result: Result) -> str:
     if not result.check.works:
         return "no"
     return "yes" if result.seconds is None else milliseconds(result.seconds)
-
-
-def milliseconds(seconds: float) -> str:
-    """`seconds` in milliseconds, with a decimal where it tells something."""
-    return f"{seconds * 1000:.1f}" if seconds < 0.1 else f"{seconds * 1000:.0f}"
 
 
 def grid(marks: Mapping[Cell, str], paint: Callable[[str], str] = str) -> list[str]:
@@ -78,20 +85,3 @@ def standings(found: Iterable[str]) -> str:
 def verdicts(counts: Mapping[Verdict, int]) -> str:
     """How many have each verdict: `41 pass, 2 fail`; those that nobody has are left out."""
     return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if counts[name]) or "none"
-
-
-def say(text: str, stream: TextIO) -> None:
-    """Print `text`; what the stream's encoding lacks is written out rather than an error."""
-    encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
-
-
-def printable(text: str) -> str:
-    r"""`text` with everything that is not a visible character written out, as `\x1b`.
-
-    What a server answered may hold terminal escapes, characters that turn the direction of writing, or ones
-    that XML forbids.
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

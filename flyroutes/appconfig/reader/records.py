@@ -5,22 +5,22 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.appconfig.reader.values import Reader, command, text
+from flyroutes.appconfig.reader.values import Reader, command, matching, only, text
+from flyroutes.platform.naming import APP_NAME
 from flyroutes.platform.proxy.responses import FRAMING, HEADER_NAME, value_list
 
 if TYPE_CHECKING:
     from flyroutes.appconfig.problems import Where
 
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_APP = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
-def app_name(value: Any, at: Where) -> str | None:
-    """An app name: it becomes a label in `<app>.internal` and `<app>.fly.dev` (RFC 1123 section 2.1)."""
-    if isinstance(value, str) and _APP.fullmatch(value):
-        return value
-    at.error("lower-case letters, digits and inner dashes, at most 63", value, "it becomes a DNS name")
-    return None
+app_name = matching(
+    APP_NAME, "lower-case letters, digits and inner dashes, at most 63", "it becomes a DNS name"
+)
+http_method = matching(re.compile(r"[A-Za-z]{1,20}"), 'an HTTP method such as "GET"')
+http_path = matching(re.compile(r"/[!-~]*"), 'a path such as "/healthz": it starts with / and holds no blank')
+"""The target of a health check's request (RFC 9112 section 3.2.1)."""
 
 
 def record(item: Reader) -> Reader:
@@ -66,22 +66,6 @@ def processes(value: Any, at: Where) -> dict[str, tuple[str, ...] | None] | None
     return found
 
 
-def http_method(value: Any, at: Where) -> str | None:
-    """An HTTP method, in either case."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z]{1,20}", value):
-        return value
-    at.error('an HTTP method such as "GET"', value)
-    return None
-
-
-def http_path(value: Any, at: Where) -> str | None:
-    """The target of a health check's request (RFC 9112 section 3.2.1)."""
-    if isinstance(value, str) and re.fullmatch(r"/[!-~]*", value):
-        return value
-    at.error('a path such as "/healthz": it starts with / and holds no blank', value)
-    return None
-
-
 def headers(value: Any, at: Where) -> tuple[tuple[str, str], ...] | None:
     """Header fields of a health check, name to value."""
     for name in value if isinstance(value, dict) else ():
@@ -101,15 +85,14 @@ def response_headers(value: Any, at: Where) -> tuple[tuple[str, tuple[str, ...]]
     return None if found is None else tuple((name.lower(), values) for name, values in found.items())
 
 
+_header_value = only(
+    lambda value: isinstance(value, str) and bool(value_list(value)),
+    "a header value: text in quotes, printable ASCII",
+)
+
+
 def _header_values(value: Any, at: Where) -> tuple[str, ...] | None:
     values = value_list(value)
     if values is None:
         at.error("a header value, a list of them, or false to remove it", value)
     return values
-
-
-def _header_value(value: Any, at: Where) -> str | None:
-    if value_list(value) and isinstance(value, str):
-        return value
-    at.error("a header value: text in quotes, printable ASCII", value)
-    return None
