@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.commands import shared
+from flyroutes.commands import targets
 from flyroutes.commands.linux import need_linux
 from flyroutes.errors import ConfigError, FlyroutesError
 from flyroutes.live import shell
@@ -22,7 +22,8 @@ from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment, check_network
 from flyroutes.report import terminal, write
 from flyroutes.report.json import to_json
-from flyroutes.validation import conclusion, inquiry, preflight
+from flyroutes.validation import inquiry, preflight
+from flyroutes.validation.why import conclusion
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -52,8 +53,8 @@ def define(parser: ArgumentParser) -> None:
         help="how long to try again what does not hold (default: 10, twice the TTL of a name)",
     )  # fmt: skip
     parser.add_argument("-j", "--json", action="store_true", help="JSON output")
-    shared.add_organization(parser, required=False)
-    shared.add_network(parser)
+    targets.add_organization(parser, required=False)
+    targets.add_network(parser)
 
 
 def _seconds(text: str) -> float:
@@ -69,7 +70,7 @@ def act(options: Namespace) -> int:
     by a signal.
     """
     if options.org:
-        environment = shared.environment(options, network=check_network(options.network))
+        environment = targets.environment(options, network=check_network(options.network))
     elif options.prefix or options.network or options.from_inside:
         raise ConfigError("--prefix, --network and --from-inside belong to an organization: add --org ORG")
     elif "FLYROUTES_INSIDE" not in os.environ:
