@@ -2,6 +2,6 @@
 
 import sys
 
-from flyroutes.cli import main
+from flyroutes.commands.main import main
 
 sys.exit(main())

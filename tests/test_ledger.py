@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger import complaints, counts, ledger, read_facts
+from tests.support.ledger import complaints, counts, ledger, read_facts
 
 PLAIN = """[dns]
 a = { fact = "A", source = "docs a" }

@@ -11,7 +11,7 @@ import time
 
 import trio
 
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 
 APP = "sleepers"
 

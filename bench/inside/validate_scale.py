@@ -8,15 +8,15 @@ import sys
 
 import trio
 
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import WORKER, Environment
-from flyroutes.validation import run
-from flyroutes.validation.snapshot import look
+from flyroutes.validation import inquiry
+from flyroutes.validation.snapshot import take_snapshot
 
 
 async def _grow(fly: Fly, count: int) -> None:
     """More Machines of the worker until the network has `count` in all."""
-    snapshot = await look(fly, Environment())
+    snapshot = await take_snapshot(fly, Environment())
     standing = sum(len(app.machines) for app in snapshot.apps.values())
     (*_, worker) = snapshot[WORKER].machines
     for _ in range(count - standing):
@@ -38,7 +38,7 @@ async def main(counts: list[int], rounds: int) -> None:
 
 async def _validate(fly: Fly) -> tuple[int, float]:
     began = trio.current_time()
-    found = await run.find(fly, Environment(), from_inside=False, say=lambda _: None, settle=60)
+    found = await inquiry.find(fly, Environment(), from_inside=False, say=lambda _: None, settle=60)
     took = trio.current_time() - began
     failing = [one.reason for one in found.results.values() if one.verdict != "pass"]
     assert not failing, failing[:3]

@@ -13,7 +13,7 @@ import trio
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import http_load
 
-from flyroutes.client import Fly
+from flyroutes.machines_api.client import Fly
 
 APP = "flycast-api"
 

@@ -11,9 +11,10 @@ import dns.message
 import dns.rrset
 import trio
 
-from flyroutes.local.dns_server import Resolver, serve_udp
-from flyroutes.platform import addresses
+from flyroutes.local.dns.resolver import Resolver
+from flyroutes.local.dns.server import serve_udp
 from flyroutes.platform.model import App, Machine, MachineConfig, Network, Platform
+from flyroutes.platform.net import addresses
 
 MACHINES = 100
 NETWORK = Network("default", addresses.FIRST_NETWORK_ID)

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from flyroutes.client import IPInfo
+from flyroutes.machines_api.answers import IPInfo
+from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.model import DEFAULT_NETWORK, IPType
 from flyroutes.reference import MARK, METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.client import AppInfo, MachineInfo
+    from flyroutes.machines_api.answers import AppInfo, MachineInfo
 
-_GONE = ("destroying", "destroyed")
 _RESTING = ("stopped", "suspended")
 
 
@@ -43,12 +43,12 @@ class Machine:
 
     @property
     def ours(self) -> bool:
-        """Whether it bears the mark."""
+        """Whether flyroutes made it: it bears the mark."""
         return self.label.startswith(MARK) or bool(self.role)
 
     @property
     def resting(self) -> bool:
-        """Stopped or suspended."""
+        """Whether it is stopped or suspended."""
         return self.state in _RESTING
 
     @property
@@ -110,12 +110,12 @@ def ips(data: list[Mapping[str, Any]] | None) -> tuple[IPInfo, ...]:
 
 
 def machines(data: list[Mapping[str, Any]] | None) -> tuple[Machine, ...]:
-    """`fly machine list --json`."""
-    return tuple(machine(item) for item in data or () if item["state"] not in _GONE)
+    """The Machines of `fly machine list --json` that are not on their way out."""
+    return tuple(machine(item) for item in data or () if item["state"] not in GONE)
 
 
 def machine(data: Mapping[str, Any]) -> Machine:
-    """A Machine of either source."""
+    """A Machine out of flyctl's or the API's JSON."""
     config = data.get("config") or {}
     services = config.get("services") or ()
     return Machine(

@@ -19,7 +19,7 @@ from flyroutes.reference import METADATA, PARTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from flyroutes.client import IPInfo
+    from flyroutes.machines_api.answers import IPInfo
     from flyroutes.platform.model import IPType
     from flyroutes.reference import Environment, Part
 
@@ -49,7 +49,7 @@ class Step:
     """US dollars that it adds to each month's bill, beside Machines, which are billed per second."""
 
     def line(self, program: str = "fly") -> str:
-        """The command as one types it."""
+        """The command as a user types it, quoted for a shell."""
         return shlex.join((program, *self.argv))
 
 

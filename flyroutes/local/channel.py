@@ -14,7 +14,7 @@ _MOST_FILES = 16
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """(the launcher's end, the network's end)."""
+    """Make the two ends: the launcher's, the network's."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
@@ -24,11 +24,11 @@ def send(sock: socket.socket, event: dict[str, Any]) -> None:
 
 
 def failure(error: FlyroutesError) -> dict[str, Any]:
-    """The event that tells the launcher of an error."""
+    """Make the event that tells the launcher of an error."""
     return {"error": str(error), "exit_status": error.exit_status}
 
 
 def receive(sock: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """The next event and its files, blocking; None when the other end is gone."""
+    """Receive the next event and its files, blocking; None when the other end is gone."""
     data, files, _flags, _address = socket.recv_fds(sock, PACKET_LIMIT, _MOST_FILES)
     return (json.loads(data) if data else None), list(files)

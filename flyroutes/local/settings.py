@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,16 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`uid` is the real user; `published` are listening sockets on the host's loopback, by app.
-
-    `autostop_period` is how often autostop looks, in seconds; Fly says every few minutes.
-    `cross_network_replays` is the organization's switch of that name.
-    """
+    """What a network is started with."""
 
     apps: tuple[AppConfig, ...]
-    uid: int
-    token: str
+    published: dict[str, socket.socket] = field(default_factory=dict)
+    """Listening sockets on the host's loopback, by app."""
+    cross_network_replays: bool = False
+    """The organization's switch of that name."""
     region: str = "iad"
     autostop_period: float = 300.0
-    published: dict[str, socket.socket] = field(default_factory=dict)
-    cross_network_replays: bool = False
+    """Seconds between two looks of autostop; Fly says every few minutes."""
+    uid: int = field(default_factory=os.getuid)
+    """The real user."""
+    token: str = field(default_factory=partial(secrets.token_urlsafe, 24))
+    """What the Machines API wants to see."""

@@ -1,6 +1,6 @@
 """What is missing to reach an environment from here, each with the command that mends it.
 
-`look` gathers evidence, `problems` judges it, and the caller decides about those that are not fatal.
+`gather` finds evidence, `problems` judges it, and the caller decides about those that are not fatal.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.client import Fly
 from flyroutes.errors import PlatformError
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import CLIENT, ROUTES
 from flyroutes.validation.snapshot import network_of
 
@@ -46,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a look from here found."""
+    """What this host and the API say about the way from here to an environment."""
 
     environment: Environment
     status: int = 200
@@ -70,13 +70,13 @@ def check(environment: Environment, env: Mapping[str, str]) -> tuple[Problem, ..
 
     async def main() -> Evidence:
         async with Fly.from_environment(env) as fly:
-            return await look(fly, environment)
+            return await gather(fly, environment)
 
     found = no_token(environment, env)
     return found or problems(trio.run(main))
 
 
-async def look(fly: Fly, environment: Environment) -> Evidence:
+async def gather(fly: Fly, environment: Environment) -> Evidence:
     """Ask the API for the apps and for one Machine, and this host for its addresses and resolver."""
     status, answer, machine_ip, apps = 200, "", "", frozenset[str]()
     try:
@@ -85,16 +85,8 @@ async def look(fly: Fly, environment: Environment) -> Evidence:
     except PlatformError as error:
         status, answer = error.status, str(error)
     addresses = tuple(_listed_addresses()) or tuple(_source_address(machine_ip))
-    return Evidence(
-        environment,
-        status,
-        answer,
-        apps,
-        machine_ip,
-        addresses,
-        tuple(_nameservers()),
-        await _api_addresses(),
-    )
+    resolver = tuple(_nameservers()), await _api_addresses()
+    return Evidence(environment, status, answer, apps, machine_ip, addresses, *resolver)
 
 
 async def _machine_ip(fly: Fly, environment: Environment, apps: frozenset[str]) -> str:
@@ -147,13 +139,8 @@ async def _api_addresses() -> tuple[str, ...]:
 
 def no_token(environment: Environment, env: Mapping[str, str]) -> tuple[Problem, ...]:
     """The problem that comes before all others."""
-    if env.get("FLY_API_TOKEN", "").strip():
-        return ()
-    return (
-        _token(
-            "no-token", "FLY_API_TOKEN: expected a token of the Machines API, got nothing", environment, 2
-        ),
-    )
+    sentence = "FLY_API_TOKEN: expected a token of the Machines API, got nothing"
+    return () if env.get("FLY_API_TOKEN", "").strip() else (_token("no-token", sentence, environment, 2),)
 
 
 def problems(evidence: Evidence, roles: Sequence[str] = ROUTES) -> tuple[Problem, ...]:

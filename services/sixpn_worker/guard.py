@@ -25,6 +25,8 @@ from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.task_group import TaskGroup, _handle
 from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ConnectionState
+from hypercorn.utils import parse_socket_addr
 
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)  # Fly sends SIGINT unless `kill_signal` says otherwise
@@ -40,9 +42,7 @@ def log(event: str, **fields: object) -> None:
 async def serve(guard: Guard, tcp: trio.SocketListener, grace: float) -> None:
     """Serve `tcp` until a stop signal; return when work in flight is done, or `grace` seconds later."""
     for number in STOP_SIGNALS:
-        signal.signal(
-            number, lambda *_: None
-        )  # in force once the receiver below is gone: one more is no death
+        signal.signal(number, lambda *_: None)  # in force when the receiver has closed: one more is no death
     async with trio.open_nursery() as whole:
         lifespan = Lifespan(guard.app, guard.config, guard.state)
         await whole.start(lifespan.handle_lifespan)
@@ -83,7 +83,7 @@ class Guard:
         self.connections, self.idle, self.leaving, self.log = 0, set[Connection](), False, log
         self.app, self.config, self.context = ASGIWrapper(app), Config(), WorkerContext(None)
         self.config.include_server_header = False
-        self.state: Any = {}  # what the app's lifespan hands to its requests
+        self.state = dict[str, Any]()  # what the app's lifespan hands to its requests
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection to its end. Raises nothing: in a nursery that would end all the others."""
@@ -95,9 +95,7 @@ class Guard:
         self.connections += 1
         try:
             await connection.run()
-        except* (
-            Exception
-        ) as errors:  # some bytes make hypercorn raise: 0xff in Sec-WebSocket-Protocol, for one
+        except* Exception as errors:  # some bytes make hypercorn raise: 0xff in Sec-WebSocket-Protocol
             self.log("connection_failed", errors=repr(errors))
         finally:
             self.connections -= 1
@@ -116,8 +114,9 @@ class Connection(TaskGroup):
     async def run(self) -> None:
         """Serve the connection until either side ends it, or its deadline comes."""
         guard, sock = self.guard, self.stream.socket
-        ends = sock.getpeername()[:2], sock.getsockname()[:2]
-        self.http = HTTP1(guard.app, guard.config, guard.context, self, guard.state, False, *ends, self.send)
+        us, them = (parse_socket_addr(sock.family, end) for end in (sock.getsockname(), sock.getpeername()))
+        state = ConnectionState(guard.state)
+        self.http = HTTP1(guard.app, guard.config, guard.context, self, state, False, them, us, self.send)
         with self.scope:
             async with trio.open_nursery() as self.apps:
                 self.expect(idle=True)

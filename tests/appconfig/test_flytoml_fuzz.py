@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flyroutes.appconfig import check_ips, load, schema, service_keys
+from flyroutes.appconfig import check_ips, load
+from flyroutes.appconfig.reader import schema, service_keys
 from flyroutes.errors import ConfigError, EmulationGap
 from flyroutes.platform.model import IP
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asking import becomes, http
+from tests.support.asking import becomes, http
 
 if TYPE_CHECKING:
     from conftest import Apps

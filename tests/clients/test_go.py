@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from asking import awake, becomes, http
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
 from flyroutes.validation.places import Place
+from tests.support.asking import awake, becomes, http
 
 if TYPE_CHECKING:
     from conftest import Apps

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-import programs
 from flyroutes.reference import FLYCAST
-from flyroutes.validation.places import eventually
-from regions import FAR, NEAR
+from tests.support import programs
+from tests.support.patience import eventually
+from tests.support.regions import FAR, NEAR
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from conftest import Scratch
 
-    from flyroutes.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Place
 

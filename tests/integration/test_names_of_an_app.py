@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-import programs
-from asking import awake, peer_addresses
 from flyroutes.reference import ROUTES, WORKER
-from flyroutes.validation.places import Place, eventually
-from programs import SLEEP
-from regions import FAR, NEAR, NOWHERE
+from flyroutes.validation.places import Place
+from tests.support import programs
+from tests.support.asking import awake, peer_addresses
+from tests.support.patience import eventually
+from tests.support.programs import SLEEP
+from tests.support.regions import FAR, NEAR, NOWHERE
 
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 DOCS = "docs networking/private-networking"

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import programs
-from asking import awake, becomes, http
 from flyroutes.reference import ECHO, FLYCAST, PUBLIC, WORKER
-from flyroutes.validation.places import eventually
 from flyroutes.validation.routes import LAPTOP
+from tests.support import programs
+from tests.support.asking import awake, becomes, http
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Place
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from asking import awake
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.validation.places import SETTLE_SECONDS, eventually
+from tests.support.asking import awake
+from tests.support.patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from conftest import Inside
 
-    from flyroutes.client import Fly
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Place
 
@@ -149,7 +149,7 @@ async def test_a_stopped_sibling_is_a_row_with_a_reason(
             await fly.wait(worker, machine.id, "stopped")
         dead = await eventually(lambda: _row(peer, url, False))
     finally:
-        with trio.CancelScope(shield=True), trio.fail_after(SETTLE_SECONDS):
+        with trio.CancelScope(shield=True), trio.fail_after(SECONDS):
             for machine in stopped:
                 await fly.start(worker, machine.id)
                 await fly.wait(worker, machine.id, "started")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from organization import Organization
-from standin import Standin
+from tests.live.organization import Organization
+from tests.standin.harness import Standin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

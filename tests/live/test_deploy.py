@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from command import ROOT
-from flyroutes import cli
+from flyroutes.commands import main
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
-from organization import Organization, words
+from tests.live.organization import Organization, words
+from tests.support.command import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -150,7 +150,7 @@ def test_destroy_asks_on_a_terminal(
     monkeypatch.setattr("sys.stdin", Terminal(f"{answer}\n"))
     app = organization.app(CLIENT)
     assert organization.standin.fly("apps", "create", app, "-o", "personal", "-y").returncode == 0
-    assert cli.main(["destroy", *organization.options]) == status
+    assert main.main(["destroy", *organization.options]) == status
     assert (app in organization.standin.apps()) is bool(status)
 
 

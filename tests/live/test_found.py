@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flyroutes.client import AppInfo, IPInfo, MachineInfo
 from flyroutes.live import found
+from flyroutes.machines_api.answers import AppInfo, IPInfo, MachineInfo
 
 MACHINE: dict[str, Any] = {
     "id": "e28650e9ce1586",

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from command import ROOT
 from flyroutes.live.labels import labels
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, Environment
+from tests.support.command import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

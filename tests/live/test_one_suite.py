@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from command import ROOT
-from flyroutes.platform.addresses import REGIONS
+from flyroutes.platform.regions import REGIONS
 from flyroutes.reference import ROUTES
+from tests.support.command import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from flyroutes.client import IPInfo
 from flyroutes.errors import PlatformError
 from flyroutes.live.found import App, Apps, Machine
 from flyroutes.live.plan import plan
+from flyroutes.machines_api.answers import IPInfo
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PARTS, PUBLIC, ROUTES, WORKER, Environment
 
 HERE = Environment("acme", "t", "mine", ("iad", "ams"))

@@ -6,11 +6,11 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from command import flyroutes
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC, ROUTES
+from tests.support.command import flyroutes
 
 if TYPE_CHECKING:
-    from organization import Organization
+    from tests.live.organization import Organization
 
 
 async def test_the_local_network() -> None:

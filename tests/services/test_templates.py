@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ["public_http", "flycast_api", "sixpn_worker", "udp_echo"]
@@ -33,11 +35,52 @@ async def test_copied_directory_runs(launch: Any, tmp_path: Path, name: str) -> 
         assert (await server.request()).body == b"ok\n"
 
 
+GUARDED = ["public_http", "flycast_api", "sixpn_worker"]
+
+
 @pytest.mark.parametrize("file", ["guard.py", "test_guard.py"])
 def test_repeated_files_are_equal(file: str) -> None:
-    copies = [path.read_bytes() for path in (ROOT / "services").glob(f"*/{file}")]
-    assert len(copies) == 3
-    assert len(set(copies)) == 1
+    copies = [*(ROOT / "services").glob(f"*/{file}"), *(ROOT / "flyroutes").rglob(file)]
+    # The Machines API of the local network meets the same clients, and has the same guard.
+    places = [f"services/{name}" for name in GUARDED] + ["flyroutes/local/api"] * (file == "guard.py")
+    assert sorted(str(path.parent.relative_to(ROOT)) for path in copies) == sorted(places)
+    assert len({path.read_bytes() for path in copies}) == 1
+
+
+UNGUARDED = """
+from hypercorn.config import Config
+from hypercorn.trio import serve as plain
+
+class Guard:
+    def __init__(self, app, **limits):
+        self.app = app
+
+async def serve(guard, tcp, grace):
+    config = Config()
+    config.bind = [f"fd://{tcp.socket.detach()}"]
+    await plain(guard.app, config)
+"""
+
+
+async def own_tests(directory: Path, *options: str) -> str:
+    """Run the tests that travel with a template, as a copier does; return what pytest says."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line", *options]
+    with trio.fail_after(120):
+        done = await trio.run_process(command, cwd=directory, capture_stdout=True, check=False)
+    return done.stdout.decode(errors="replace")
+
+
+@pytest.mark.parametrize("name", GUARDED)
+async def test_own_tests_pass_in_a_copy(tmp_path: Path, name: str) -> None:
+    said = await own_tests(shutil.copytree(ROOT / "services" / name, tmp_path / "app"))
+    assert re.search(r"^15 passed in ", said, re.MULTILINE), said
+
+
+async def test_own_tests_fail_without_the_guard(tmp_path: Path) -> None:
+    copy = shutil.copytree(ROOT / "services" / "flycast_api", tmp_path / "app")
+    (copy / "guard.py").write_text(UNGUARDED)
+    said = await own_tests(copy, "-k", "test_one_client")
+    assert re.search(r"^6 failed, ", said, re.MULTILINE), said
 
 
 @pytest.mark.parametrize("name", SERVERS)

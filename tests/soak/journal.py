@@ -8,9 +8,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import trio
-from wire import TROUBLE
 
 from flyroutes.errors import PlatformError
+from wire import TROUBLE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

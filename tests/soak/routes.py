@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
-import wire
 
+import wire
 from flyroutes.reference import ECHO, FLYCAST, PUBLIC, WORKER
 
 if TYPE_CHECKING:

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
-from server import HTTP_PORT, UDP_PORT
-from visits import app_name
 
 from flyroutes.errors import PlatformError
+from server import HTTP_PORT, UDP_PORT
+from visits import app_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from random import Random
 
+    from flyroutes.machines_api.client import Fly
     from journal import Journal
-
-    from flyroutes.client import Fly
 
 API_BOUND = 40.0
 """Seconds for a call: beyond `kill_timeout` and what the API allows itself, mostly for a busy machine."""

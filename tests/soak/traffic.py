@@ -11,14 +11,14 @@ import sys
 from random import Random
 from typing import TYPE_CHECKING
 
-import routes
 import trio
-import visits
-from journal import Journal, say
 
+import routes
 import scratch
-from flyroutes.client import Fly
+import visits
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import FLYCAST, PUBLIC
+from journal import Journal, say
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
+
 import wire
 from server import UDP_PORT
 

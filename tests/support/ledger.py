@@ -1,6 +1,6 @@
 """The ledger: which test shows which fact about Fly, generated from the tests' own markers.
 
-`python tests/support/ledger.py` writes docs/ledger.md and its counts in the README; with `--check` it only
+`python -m tests.support.ledger` writes docs/ledger.md and its counts in the README; with `--check` it only
 says whether they are as the tests are.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from summary import STANDINGS
+from tests.support.summary import STANDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -9,16 +9,17 @@ import trio
 
 from flyroutes.errors import PlatformError
 from flyroutes.reference import SCRATCH
+from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flyroutes.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 SCRATCH_METADATA = {"flyroutes": "scratch"}
 """Tells a Machine of a test from any other in `fly machine list`."""
-CLEAN_UP_SECONDS = 60
 
 
 class Scratch:
@@ -74,7 +75,7 @@ class Scratch:
 
     async def clean_up(self) -> None:
         """Delete what was made, even when the test was cut short."""
-        with trio.CancelScope(shield=True), trio.fail_after(CLEAN_UP_SECONDS):
+        with trio.CancelScope(shield=True), trio.fail_after(SECONDS):
             async with trio.open_nursery() as nursery:
                 for name in self._made:
                     nursery.start_soon(self._delete, name)

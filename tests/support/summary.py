@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyroutes.validation.tables import STANDINGS
-from flyroutes.validation.tables import grid as matrix
-from flyroutes.validation.tables import standings as counts
+from flyroutes.report.matrix import STANDINGS
+from flyroutes.report.matrix import grid as matrix
+from flyroutes.report.matrix import standings as counts
 
 if TYPE_CHECKING:
     import pytest

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flyroutes.reference import ECHO, ELSEWHERE, FLYCAST, PUBLIC, ROUTES, WORKER
-from planting import validated
+from tests.validation.planting import validated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from flyroutes.validation.model import Report
-    from planting import Planter
+    from flyroutes.report.content import Report
+    from tests.validation.planting import Planter
 
 
 def _binds(host: str) -> Callable[[dict[str, Any]], None]:

@@ -12,15 +12,16 @@ from typing import Any, get_args
 import pytest
 import trio
 
-from command import COMMAND, flyroutes
-from flyroutes.client import Fly
 from flyroutes.errors import PlatformError
+from flyroutes.machines_api.client import Fly
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC
-from flyroutes.validation import run
-from flyroutes.validation.model import Kind
+from flyroutes.report.content import Kind
+from flyroutes.validation import inquiry
 from flyroutes.validation.places import Place
 from flyroutes.validation.probe import VARIABLES
-from odd_api import EXEC, HERE, OddAPI, healthy, machine
+from tests.support.command import COMMAND, flyroutes
+from tests.support.patience import PROGRAM_SECONDS
+from tests.validation.odd_api import EXEC, HERE, OddAPI, healthy, machine
 
 WORDS = ["validate", "--org", HERE.organization, "--prefix", HERE.prefix, "--from-inside"]
 APP = f"/apps/{HERE.app(PUBLIC)}"
@@ -80,7 +81,7 @@ async def test_a_place_can_be_asked_more_than_one_command_line_holds(nursery: tr
 async def test_ctrl_c_ends_it_without_a_traceback(nursery: trio.Nursery) -> None:
     api = OddAPI(healthy() | {f"/apps/{HERE.app(FLYCAST)}": (200, None)})
     url = await api.serve(nursery)
-    with trio.fail_after(60):
+    with trio.fail_after(PROGRAM_SECONDS):
         process = await trio.lowlevel.open_process(
             [*COMMAND, *WORDS], env=_environment(url), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -100,9 +101,9 @@ async def test_machines_that_come_and_go_leave_no_check_out(nursery: trio.Nurser
     }
     said: list[str] = []
     async with Fly(await OddAPI(healthy() | odd).serve(nursery), "token") as fly:
-        found = await run.find(fly, HERE, from_inside=True, say=said.append, settle=0)
+        found = await inquiry.find(fly, HERE, from_inside=True, say=said.append, settle=0)
     assert {one.check.kind for one in found.results.values()} == set(get_args(Kind))
-    assert said.count("Machines were started or stopped meanwhile") == run.ROUNDS
+    assert said.count("Machines were started or stopped meanwhile") == inquiry.ROUNDS
 
 
 @pytest.mark.parametrize(("critical", "verdict"), [(4, "pass"), (99, "fail")])
@@ -115,7 +116,7 @@ async def test_a_check_that_is_yet_to_pass_is_waited_for(
         EXEC: (200, {"stdout": json.dumps(SEEN)}),
     }
     async with Fly(await OddAPI(healthy() | odd).serve(nursery), "token", polite=False) as fly:
-        found = await run.find(fly, HERE, from_inside=True, say=lambda _: None, settle=1)
+        found = await inquiry.find(fly, HERE, from_inside=True, say=lambda _: None, settle=1)
     assert found.results[f"setting/{PUBLIC}/checks"].verdict == verdict
 
 

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flyroutes.api_values import IPInfo
+from flyroutes.machines_api.answers import IPInfo
 from flyroutes.reference import CLIENT, ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.validation import inside, plan, settings
-from flyroutes.validation.case import Case
-from flyroutes.validation.causes import FINDERS
-from flyroutes.validation.findings import OBSERVER, Findings, report
-from flyroutes.validation.ladder import diagnose
-from flyroutes.validation.model import Result
+from flyroutes.report.content import Result
+from flyroutes.validation import checks, declared, within
+from flyroutes.validation.findings import OBSERVER, Findings
 from flyroutes.validation.places import Answer
 from flyroutes.validation.routes import LAPTOP
-from snapshots import HERE, HTTP, IPS, SOCKETS, app, look, machine, snapshot
+from flyroutes.validation.why.case import Case
+from flyroutes.validation.why.causes import FINDERS
+from flyroutes.validation.why.conclusion import report
+from flyroutes.validation.why.ladder import diagnose
+from tests.validation.snapshots import HERE, HTTP, IPS, SOCKETS, app, look, machine, snapshot
 
 if TYPE_CHECKING:
-    from flyroutes.client import MachineInfo
-    from flyroutes.validation.model import Cause
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.report.content import Cause
     from flyroutes.validation.snapshot import Snapshot
 
 STOPPED = [app(role, machine(role, state="stopped")) for role in (WORKER, ECHO)]
@@ -31,7 +32,7 @@ def _found(seen: Snapshot, label: str, role: str, place: str) -> Findings:
     """Findings of a place whose every question for a private name came back without an address."""
     results = {
         one.check.id: Result(one.check, "fail", "asked", "no address: -2", None, "the name has no address")
-        for one in plan.from_place(HERE, seen, label, role)
+        for one in checks.from_place(HERE, seen, label, role)
         if one.check.works and not one.check.route.startswith("public")
     }
     looks = {place: {"nameservers": ["192.0.2.1"], "sockets": []}}
@@ -81,7 +82,7 @@ def test_nothing_is_found_where_nothing_is_wrong(role: str) -> None:
     assert _causes(snapshot(), role) == []
     twice = snapshot(app(role, machine(role, 1), machine(role, 2)))
     assert _causes(twice, role) == []
-    assert {one.verdict for one in settings.results(twice, with_askers=True)} == {"pass"}
+    assert {one.verdict for one in declared.results(twice, with_askers=True)} == {"pass"}
 
 
 BOUND = {
@@ -130,7 +131,7 @@ def test_a_server_on_six_alone_is_likely_and_not_proven() -> None:
 def test_global_services_need_not_be_in_the_file_of_hosts(bound: str, right: bool) -> None:
     seen = look(ECHO, 1, ("udp", bound, 5000), *SOCKETS[ECHO][1:])
     del seen["hosts"]["fly-global-services"]
-    assert (inside.listeners(ECHO, seen, [5000]) == "") is right
+    assert (within.listeners(ECHO, seen, [5000]) == "") is right
 
 
 CONFIGURED: dict[str, tuple[str, list[dict[str, Any]], str]] = {
@@ -150,7 +151,7 @@ def test_one_machine_of_two_is_configured_wrongly(sentence: str) -> None:
     seen = snapshot(app(role, machine(role, 1), machine(role, 2, services)))
     cause, *_ = _causes(seen, role)
     assert (cause.code, f"Machine {role}-2" in cause.sentence) == (code, True), cause
-    failing = {one.check.target for one in settings.results(seen, True) if one.verdict == "fail"}
+    failing = {one.check.target for one in declared.results(seen, True) if one.verdict == "fail"}
     assert failing == ({role} if code == "missing-service" else set())
     assert [_listens(seen, role, one) for one in seen[role].machines] == [
         "pass",
@@ -160,13 +161,13 @@ def test_one_machine_of_two_is_configured_wrongly(sentence: str) -> None:
 
 def _listens(seen: Snapshot, role: str, machine: MachineInfo) -> str:
     view = Answer("ok", look(role, int(machine.id[-1])), "", 0.1)
-    planned = plan.within(seen[role], machine)
+    planned = checks.within_a_machine(seen[role], machine)
     return next(one.judge(view)[0] for one in planned if one.check.id.endswith("/listens"))
 
 
 def _verdict(seen: Snapshot, name: str, *answer: str) -> str:
     """What an answer of the DNS means."""
-    (planned,) = [one for one in plan.names(HERE, seen) if one.probe["host"] == name]
+    (planned,) = [one for one in checks.names(HERE, seen) if one.probe["host"] == name]
     return planned.judge(Answer("ok" if answer else "no address", list(answer), "fdaa::3", 0.1))[0]
 
 
@@ -216,7 +217,7 @@ def test_what_mends_makes_no_machine_elsewhere(regions: list[str], network: str,
 )
 def test_the_network_is_the_one_that_the_api_tells(told: str, network: str, option: str) -> None:
     seen = snapshot(app(FLYCAST, ips=(), network=told))
-    results = {one.check.id: one for one in settings.results(seen, with_askers=True)}
+    results = {one.check.id: one for one in declared.results(seen, with_askers=True)}
     found = Findings(seen, LAPTOP, results)
     made = report(HERE, found, api="http://api", started_at=0, seconds=0)
     (diagnosis,) = made.diagnoses

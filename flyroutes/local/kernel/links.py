@@ -15,13 +15,14 @@ _IFF_UP = 1
 _AF_INET, _AF_INET6 = 2, 10
 _TABLE_MARKED, _TABLE_MAIN, _TABLE_LOCAL = 100, 254, 255
 _RULE_MARKED, _RULE_LOCAL = 1, 2
-_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_HOST = 0, 253, 254
+_SCOPE_UNIVERSE, _SCOPE_HOST = 0, 254
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
 _IFA_F_NODAD = 0x02
 _NUD_PERMANENT = 0x80
 _VETH_INFO_PEER = 1
 _FR_ACT_TO_TBL = 1
 _ADDR_GEN_NONE = 1
+_ONE = struct.pack("=I", 1)
 
 
 def _family(address: str) -> int:
@@ -43,7 +44,7 @@ def _end(name: str, mac: str, mtu: int) -> bytes:
 def veth(
     name: str, index: int, mac: str, peer: str, peer_index: int, peer_mac: str, peer_netns: int, mtu: int
 ) -> Message:
-    """A veth pair: `name` (interface number `index`) here, `peer` in the namespace behind `peer_netns`.
+    """Make a veth pair: `name` (interface number `index`) here, `peer` in the namespace behind `peer_netns`.
 
     Both ends get the MTU at once: an MTU on one end only drops packets in silence.
     """
@@ -56,9 +57,14 @@ def veth(
 
 
 def no_link_local(index: int) -> Message:
-    """No automatic fe80:: address on the link; must come before it goes up, in a message of its own."""
+    """Give the link no automatic fe80:: address; comes before it goes up, in a message of its own."""
     six = nested(_AF_INET6, attribute(8, struct.pack("=B", _ADDR_GEN_NONE)))
     return Message(f"set addr_gen_mode of link {index}", _SETLINK, 0, _link(index), nested(26, six))
+
+
+def in_single_segments(index: int) -> Message:
+    """Let the kernel cut a sender's bulk into packets before they enter the link, and not after it."""
+    return Message(f"set gso_max_segs of link {index}", _SETLINK, 0, _link(index), attribute(40, _ONE))
 
 
 def up(index: int) -> Message:
@@ -93,13 +99,10 @@ def _route(destination: str, table: int, scope: int, kind: int, *body: bytes) ->
     return header + target + b"".join(body)
 
 
-def route(destination: str, index: int, via: str | None = None) -> Message:
-    """A route to `destination` over the link, by way of `via`."""
-    scope = _SCOPE_LINK if via is None and ":" not in destination else _SCOPE_UNIVERSE
-    body = attribute(4, struct.pack("=i", index))
-    if via:
-        body += attribute(5, ip_address(via).packed)
-    packet = _route(destination, _TABLE_MAIN, scope, _RTN_UNICAST, body)
+def route(destination: str, index: int, via: str) -> Message:
+    """Add a route to `destination` over the link, by way of `via`."""
+    way = attribute(4, struct.pack("=i", index)), attribute(5, ip_address(via).packed)
+    packet = _route(destination, _TABLE_MAIN, _SCOPE_UNIVERSE, _RTN_UNICAST, *way)
     return Message(f"add route {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
 
 
@@ -111,12 +114,14 @@ def local_route(destination: str, *, remove: bool = False) -> Message:
     return Message(f"answer for {destination}", _NEWROUTE, F_CREATE | F_REPLACE, packet)
 
 
-def route_marked(index: int, mark: int) -> list[Message]:
-    """Send what carries `mark` over the link, even what is for this namespace itself."""
-    device = attribute(4, struct.pack("=i", index))
+def route_marked(index: int, via: str, mark: int) -> list[Message]:
+    """Send what carries `mark` over the link, `via` an IPv6, even what is for this namespace itself."""
+    device, gateway = attribute(4, struct.pack("=i", index)), ip_address(via).packed
+    # An IPv4 route needs to be told that its next hop is of the other family (struct rtvia).
+    ways = {_AF_INET: attribute(18, struct.pack("=H", _AF_INET6) + gateway), _AF_INET6: attribute(5, gateway)}
     messages = []
     for family, everything in ((_AF_INET, "0.0.0.0/0"), (_AF_INET6, "::/0")):
-        packet = _route(everything, _TABLE_MARKED, _SCOPE_UNIVERSE, _RTN_UNICAST, device)
+        packet = _route(everything, _TABLE_MARKED, _SCOPE_UNIVERSE, _RTN_UNICAST, device, ways[family])
         messages += [
             Message("route marked packets", _NEWROUTE, F_CREATE | F_REPLACE, packet),
             # The kernel asks the table of local addresses first, at 0; it must come after the mark.
@@ -136,7 +141,7 @@ def _rule(what: str, kind: int, family: int, table: int, priority: int, mark: in
 
 
 def neighbour(index: int, host: str, mac: str) -> Message:
-    """A neighbour that never expires: the table's limit of 1024 does not count these."""
+    """Add a neighbour that never expires: the table's limit of 1024 does not count these."""
     header = struct.pack("=BxHiHBB", _family(host), 0, index, _NUD_PERMANENT, 0, 0)
     body = attribute(1, ip_address(host).packed) + attribute(2, _mac(mac))
     return Message(f"add neighbour {host}", _NEWNEIGH, F_CREATE | F_REPLACE, header, body)

@@ -10,11 +10,10 @@ import itertools
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import TracebackType
 
 NETLINK_ROUTE = 0
 NETLINK_NETFILTER = 12
@@ -25,18 +24,18 @@ _HEADER = struct.Struct("=IHHII")
 
 
 def attribute(kind: int, *parts: bytes) -> bytes:
-    """One attribute: length, kind, payload, padding to 4 bytes."""
+    """Make an attribute: length, kind, payload, padding to 4 bytes."""
     payload = b"".join(parts)
     return struct.pack("=HH", len(payload) + 4, kind) + payload + b"\0" * (-len(payload) % 4)
 
 
 def nested(kind: int, *parts: bytes) -> bytes:
-    """An attribute whose payload is attributes."""
+    """Make an attribute whose payload is attributes."""
     return attribute(kind | NESTED, *parts)
 
 
 def text(kind: int, value: str) -> bytes:
-    """A zero-terminated string attribute."""
+    """Make an attribute of a zero-terminated string."""
     return attribute(kind, value.encode() + b"\0")
 
 
@@ -59,12 +58,8 @@ class Netlink:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._numbers = itertools.count(1)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the socket."""
         self._socket.close()
 
     def request(self, *messages: Message) -> None:
@@ -76,7 +71,7 @@ class Netlink:
             self.transaction(b"", messages, b"")
 
     def transaction(self, begin: bytes, messages: Iterable[Message], end: bytes) -> None:
-        """The same between two marks: of a netfilter batch all messages take effect, or none."""
+        """Send and wait between two marks: of a netfilter batch all messages take effect, or none."""
         waiting: dict[int, Message] = {}
         packets = [begin]
         for message in messages:

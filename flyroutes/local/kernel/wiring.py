@@ -7,14 +7,16 @@ bound to 0.0.0.0 answers from, the second is what `fly-global-services` names.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from flyroutes.local.kernel import links
+from flyroutes.local.kernel import detour, links
 from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Message, Netlink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from flyroutes.platform.boot import Link
 
 MTU = 1420
 """docs networking/private-networking: the WireGuard tunnel's MTU."""
@@ -46,24 +48,6 @@ _FAR_SYSCTLS = {
 """What differs from the kernel's defaults, at which a new namespace begins (bindv6only=0 is one of them)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One end point of the network: interface number on the fabric, and the addresses behind it.
-
-    `addresses` carry their prefix length.
-    `gateway4` is the fabric's own IPv4 address on the link, with prefix length.
-    """
-
-    number: int
-    addresses: tuple[str, ...]
-    gateway4: str
-
-    @property
-    def name(self) -> str:
-        """The interface's name on the fabric."""
-        return f"fly{self.number}"
-
-
 def _host(interface: str) -> str:
     return interface.split("/")[0]
 
@@ -89,8 +73,9 @@ class Fabric:
     def connect(self, link: Link) -> None:
         """Wire `link`. The caller stands in the far end's network namespace, a fresh one."""
         _set_sysctls(_FAR_SYSCTLS)
-        with Netlink(NETLINK_ROUTE) as far:
-            pair = links.veth("eth0", _ETH0, _FAR_MAC, link.name, link.number, _FABRIC_MAC, self._netns, MTU)
+        with closing(Netlink(NETLINK_ROUTE)) as far:
+            name = f"fly{link.number}"
+            pair = links.veth("eth0", _ETH0, _FAR_MAC, name, link.number, _FABRIC_MAC, self._netns, MTU)
             far.request(pair, links.no_link_local(_ETH0), links.up(1), links.up(_ETH0), *_far_end(link))
         self._netlink.request(*_fabric_end(link))
 
@@ -106,13 +91,13 @@ class Fabric:
         """Undo `take_down`."""
         self._netlink.request(*_fabric_end(link))
 
-    def divert_marked(self, name: str, index: int, mark: int) -> None:
-        """Send packets with `mark` into the link, and take them back from it whatever their source."""
-        _set_sysctls({f"ipv4/conf/{name}/rp_filter": "0", f"ipv4/conf/{name}/accept_local": "1"})
+    def divert_marked(self, index: int, mark: int) -> None:
+        """Send packets with `mark` on the detour, and take them back from it whatever their source."""
+        conf = f"ipv4/conf/{detour.NAME}"
+        _set_sysctls({f"{conf}/rp_filter": "0", "ipv4/conf/all/rp_filter": "0", f"{conf}/accept_local": "1"})
         # What the kernel has found a socket for before it looks for a route, it never forwards.
         _set_sysctls({"ipv4/tcp_early_demux": "0"})
-        self._netlink.request(links.no_link_local(index))
-        self._netlink.request(links.up(index), *links.route_marked(index, mark))
+        self._netlink.request(*detour.near_end(index), *links.route_marked(index, detour.GATEWAY, mark))
 
     def answer_for(self, hosts: Sequence[str], *, remove: bool = False) -> None:
         """Make the fabric itself the host of these addresses, or stop that."""

@@ -1,0 +1,1 @@
+"""Readers: what TOML gave, checked key by key, to values."""

@@ -1,0 +1,1 @@
+"""What a local network answers to clients of the platform."""

@@ -1,0 +1,1 @@
+"""The Machines API: one file per resource."""

@@ -1,0 +1,45 @@
+"""The network's end of the channel to its launcher."""
+
+from __future__ import annotations
+
+import array
+import json
+import math
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import trio
+
+_LINES_HELD = 10_000
+
+
+class Launcher:
+    """What the launcher is told. Telling never waits: log lines that find no room are counted."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._into, self._queue = trio.open_memory_channel[tuple[dict[str, Any], Sequence[int]]](math.inf)
+        self._dropped = 0
+
+    def log(self, source: str, message: str, **fields: object) -> None:
+        """Queue one structured log line; it is dropped when many are waiting."""
+        if self._into.statistics().current_buffer_used >= _LINES_HELD:
+            self._dropped += 1
+            return
+        if self._dropped:
+            fields["lines_dropped_before"] = self._dropped
+            self._dropped = 0
+        self.say({"log": {"time": time.time(), "source": source, "message": message, **fields}})
+
+    def say(self, event: dict[str, Any], files: Sequence[int] = ()) -> None:
+        """Queue one event with open files; it is never dropped."""
+        self._into.send_nowait((event, files))
+
+    async def write(self) -> None:
+        """Send what is queued, for ever."""
+        sock = trio.socket.from_stdlib_socket(self._socket)
+        async for event, files in self._queue:
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
+            await sock.sendmsg([json.dumps(event, default=str).encode()], rights)

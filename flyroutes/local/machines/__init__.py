@@ -1,0 +1,1 @@
+"""The Machines' lives: who owns their state, who starts, watches and ends them."""

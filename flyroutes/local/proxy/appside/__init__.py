@@ -1,0 +1,1 @@
+"""Fly Proxy towards apps: connections, exchanges of one request, bodies that are kept."""

@@ -1,0 +1,1 @@
+"""The process that makes Machines, and how the network speaks to it."""

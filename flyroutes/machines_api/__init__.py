@@ -1,0 +1,1 @@
+"""The Machines API's client: the one seam to the platform, on the local network and live."""

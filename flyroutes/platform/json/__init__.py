@@ -1,0 +1,1 @@
+"""The Machines API's JSON, read and written."""

@@ -1,0 +1,141 @@
+"""The Machines API's JSON, to and from the values of `model`: Fly's names, units and defaults.
+
+Sources: docs machines/api/machines-resource and apps-resource, fly-go machine_types.go and flaps/*.go.
+A Machine's config is in `config_reader` and `config_writer`.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flyroutes.platform.json.config_reader import CPU
+from flyroutes.platform.json.config_writer import config_to_json
+from flyroutes.platform.leases import holding
+from flyroutes.platform.model import DEFAULT_NETWORK
+
+if TYPE_CHECKING:
+    from flyroutes.platform.model import IP, App, Event, Lease, Machine, MachineConfig, Platform
+
+    Json = dict[str, Any]
+
+
+def machine_summary(machine: Machine) -> Json:
+    """A Machine as a list with `summary=true` shows it."""
+    return {
+        "id": machine.id,
+        "name": machine.name,
+        "state": machine.state,
+        "region": machine.region,
+        "image_ref": _image_ref(machine.config.image.ref),
+        "instance_id": machine.instance_id,
+        "version": machine.instance_id,
+        "private_ip": machine.private_ip,
+        "created_at": rfc3339(machine.created_at),
+        "updated_at": rfc3339(machine.updated_at),
+        "cordoned": machine.cordoned,
+    }
+
+
+def machine_of_organization(machine: Machine) -> Json:
+    """A Machine as the list of an organization shows it: it names its app."""
+    guest = {**CPU, "memory_mb": machine.config.memory_mb}
+    shown = machine_summary(machine)
+    kept = ("id", "name", "state", "region", "instance_id", "private_ip", "created_at", "updated_at")
+    return {"app_name": machine.app, "config": {"guest": guest}, **{key: shown[key] for key in kept}}
+
+
+def machine_to_json(machine: Machine) -> Json:
+    """A Machine as `GET .../machines/{id}` shows it; events newest first."""
+    lease = holding(machine, time.time())
+    return {
+        **machine_summary(machine),
+        "config": config_to_json(machine.config),
+        "events": [event_to_json(event) for event in reversed(machine.events)],
+        "checks": [
+            {
+                "name": check.name,
+                "status": check.status,
+                "output": check.output,
+                "updated_at": rfc3339(check.updated_at),
+            }
+            for check in machine.checks
+        ],
+        "host_status": "ok",
+        **({"nonce": lease.nonce} if lease else {}),
+    }
+
+
+def version_to_json(version: str, config: MachineConfig) -> Json:
+    """A version of a Machine, as `GET .../versions` lists it."""
+    return {"version": version, "user_config": config_to_json(config)}
+
+
+def lease_to_json(lease: Lease) -> Json:
+    """A lease; `expires_at` is in seconds since the epoch."""
+    return {
+        "nonce": lease.nonce,
+        "expires_at": int(lease.expires_at),
+        "owner": lease.owner,
+        "description": lease.description,
+        "version": lease.version,
+    }
+
+
+def _image_ref(ref: str) -> Json:
+    """Parts of an image reference; a first part with a dot, a colon or `localhost` names the registry."""
+    first, slash, rest = ref.partition("/")
+    hosted = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    registry, path = (first, rest) if hosted else ("", ref)
+    path, _, digest = path.partition("@")
+    repository, _, tag = path.partition(":")
+    shown = {"registry": registry, "repository": repository, "tag": tag or "latest"}
+    return {**shown, "digest": digest} if digest else shown
+
+
+def event_to_json(event: Event) -> Json:
+    """An event of a Machine's history; `timestamp` is in milliseconds since the epoch."""
+    shown: Json = {
+        "type": event.type,
+        "status": event.status,
+        "source": event.source,
+        "timestamp": int(event.timestamp * 1000),
+    }
+    if event.exit_code is not None:
+        shown["request"] = {"exit_event": {"exit_code": event.exit_code}}
+    return shown
+
+
+def app_to_json(app: App, platform: Platform) -> Json:
+    """An app as `GET /v1/apps/{app}` shows it. Its name serves as its ID; `status` is `assumed`."""
+    machines = len(platform.machines_of(app.name))
+    organization = platform.organization
+    return {
+        "id": app.name,
+        "name": app.name,
+        "network": app.network,
+        "status": "deployed" if machines else "pending",
+        "machine_count": machines,
+        "volume_count": 0,
+        "organization": {"name": organization, "slug": organization},
+    }
+
+
+def ip_to_json(ip: IP, organization: str) -> Json:
+    """An item of `ip_assignments`; `network` is there for `private_v6` only, "" naming the default one."""
+    name = "" if ip.network == DEFAULT_NETWORK else ip.network
+    return {
+        "ip": ip.address,
+        "region": "global",
+        "service_name": "",
+        "shared": ip.type == "shared_v4",
+        "egress": False,
+        "created_at": rfc3339(ip.created_at),
+        "network": {"name": name, "org_slug": organization} if ip.type == "private_v6" else None,
+    }
+
+
+def rfc3339(timestamp: float) -> str:
+    """Seconds since the epoch as `2023-10-31T02:30:10Z`."""
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,81 @@
+"""Resolvers that we did not write ask the local network: dig, glibc and musl, from where a laptop sits."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.support.command import flyroutes
+
+MACHINES = 300
+LOOKUP = r"""
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+int main(int count, char **words) {
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+    int error = getaddrinfo(words[1], "80", &hints, &found);
+    if (error) { fprintf(stderr, "%s\n", gai_strerror(error)); return 1; }
+    for (char text[64]; found; found = found->ai_next)
+        if (!getnameinfo(found->ai_addr, found->ai_addrlen, text, sizeof text, 0, 0, NI_NUMERICHOST))
+            puts(text);
+}
+"""
+MUSL = next(iter(Path("/usr/lib").glob("*-linux-musl/libc.a")), None)
+
+
+@pytest.fixture
+def musl_lookup(tmp_path: Path) -> Path:
+    """A program that resolves its argument with musl's getaddrinfo, both families, as Alpine's do."""
+    if MUSL is None or not shutil.which("gcc"):
+        pytest.skip("musl's resolver needs gcc and musl-dev: as root, apt-get install gcc musl-dev")
+    (tmp_path / "lookup.c").write_text(LOOKUP)
+    return tmp_path / "lookup"
+
+
+async def _compile(program: Path, libraries: Path) -> None:
+    include = Path("/usr/include") / libraries.name
+    objects = [str(libraries / name) for name in ("crt1.o", "crti.o")]
+    flags = ["-static", "-no-pie", "-nostdinc", "-isystem", str(include), "-nostdlib", f"-L{libraries}"]
+    ends = [str(libraries / "libc.a"), "-lgcc", str(libraries / "crtn.o")]
+    await trio.run_process(["gcc", *flags, "-o", str(program), *objects, f"{program}.c", *ends])
+
+
+@pytest.mark.fact("dns.large-answer")
+async def test_300_machines_resolve_with_dig_glibc_and_musl(tmp_path: Path, musl_lookup: Path) -> None:
+    assert MUSL is not None
+    await _compile(musl_lookup, MUSL.parent)
+    groups = "\n".join(f'p{number} = "sleep 600"' for number in range(MACHINES))
+    (tmp_path / "fly.toml").write_text(f'app = "many"\nprimary_region = "iad"\n[processes]\n{groups}\n')
+    counts = (
+        "dig +short aaaa many.internal | sort -u | wc -l;"
+        "dig +noedns +short aaaa many.internal | sort -u | wc -l;"
+        "dig +short txt all.vms.many.internal | tr -d '\" ' | tr , '\\n' | sort -u | wc -l;"
+        "getent ahosts many.internal | cut -d' ' -f1 | sort -u | wc -l;"
+        f"{musl_lookup} many.internal | sort -u | wc -l;"
+        f"{musl_lookup} p7.process.many.internal | sort -u | wc -l"
+    )
+    done = await flyroutes("run", tmp_path / "fly.toml", "--", "sh", "-c", counts, seconds=120)
+    large, small, texts, glibc, musl, one = map(int, done.stdout.split())
+    assert (large, small, texts, glibc, one) == (MACHINES, MACHINES, MACHINES, MACHINES, 1), done
+    # Before 1.2.4 musl asks no second time over TCP: it has what fits into 512 bytes.
+    assert 16 <= musl <= MACHINES, done
+
+
+@pytest.mark.fact("dns.recursion-refused")
+async def test_a_public_name_is_refused_at_once_and_says_why() -> None:
+    with trio.fail_after(5):
+        done = await trio.run_process(["dig", "a", "example.com"], capture_stdout=True)
+        missing = await trio.run_process(
+            ["getent", "ahosts", "example.com"], capture_stdout=True, check=False
+        )
+    answer = done.stdout.decode()
+    assert "status: REFUSED" in answer
+    assert "nothing leads out to public names" in answer
+    assert (missing.returncode, missing.stdout) == (2, b"")
+    with pytest.raises(socket.gaierror):
+        await trio.socket.getaddrinfo("example.com", 80)

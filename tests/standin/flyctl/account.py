@@ -1,0 +1,83 @@
+"""Who is logged in, to what, with which flyctl; nothing here asks the network."""
+
+from __future__ import annotations
+
+import json
+import platform
+from typing import TYPE_CHECKING, Any
+
+import store
+from commands import organization
+from commands import token as given_token
+
+if TYPE_CHECKING:
+    from argv import Call
+
+
+def show(data: Any) -> None:
+    """JSON as flyctl prints it."""
+    print(json.dumps(data, indent=4))
+
+
+def version(call: Call) -> None:
+    """flyctl internal/buildinfo; one line, unlike all other JSON."""
+    info = {
+        "Name": "fly",
+        "Version": store.read()["version"],
+        "Commit": "0" * 40,
+        "BranchName": "",
+        "BuildDate": "2026-08-07T00:00:00Z",
+        "OS": "linux",
+        "Architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
+        "Environment": "production",
+    }
+    if call.flags.get("json"):
+        print(json.dumps(info))
+    else:
+        system = f"{info['OS']}/{info['Architecture']}"
+        print(f"fly v{info['Version']} {system} Commit: {info['Commit']} BuildDate: {info['BuildDate']}")
+
+
+def auth_whoami(call: Call) -> None:
+    """flyctl internal/command/auth/whoami.go."""
+    email = store.read()["login"]
+    if call.flags.get("json"):
+        show({"email": email})
+    else:
+        print(email)
+
+
+def orgs_list(call: Call) -> None:
+    """flyctl internal/command/orgs/list.go: slug to name."""
+    orgs = store.read()["orgs"]
+    if call.flags.get("json"):
+        show(orgs)
+    else:
+        print("\n".join(f"{name:30} {slug}" for slug, name in orgs.items()))
+
+
+def platform_vm_sizes(call: Call) -> None:
+    """flyctl internal/command/platform/vmsizes.go: no prices, neither here nor there."""
+    from flyroutes.appconfig.reader.schema import SIZES
+
+    sizes = {name: _guest(name, memory) for name, memory in SIZES.items()}
+    if call.flags.get("json"):
+        show(sizes)
+    else:
+        print("\n".join(sizes))
+
+
+def _guest(name: str, memory_mb: int) -> dict[str, Any]:
+    """fly-go machine_types.go MachineGuest, out of a name such as `shared-cpu-1x`."""
+    words = name.split("-")
+    return {"cpu_kind": words[0], "cpus": int(words[-1].removesuffix("x")), "memory_mb": memory_mb}
+
+
+def tokens_create_org(call: Call) -> None:
+    """flyctl internal/command/tokens/create.go: the scheme and the token; the only place that shows one."""
+    organization(call)
+    token = f"FlyV1 {given_token(call).removeprefix('FlyV1 ').removeprefix('Bearer ')}"
+    if call.flags.get("json"):
+        show({"token": token})
+    else:
+        print(token)
