@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.commands.targets import reference_files
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local import channel
-from flyroutes.local.host.apps import read_apps
+from flyroutes.local.host.app_files import read_apps
 from flyroutes.local.host.door import knock
 from flyroutes.local.host.world import World
 from flyroutes.local.kernel.processes import exit_code
