@@ -15,9 +15,11 @@ import pytest
 import trio
 
 from tests.support.command import COMMAND, ROOT, alive, children, descendants, flyroutes
+from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
 
 def _free_port() -> int:
@@ -36,7 +38,7 @@ class Up:
     async def until(self, text: str) -> None:
         """Read on until `text` has been printed."""
         assert self.process.stdout is not None
-        with trio.fail_after(12):
+        with trio.fail_after(PROGRAM_SECONDS):
             while text not in self.printed:
                 chunk = await self.process.stdout.receive_some()
                 assert chunk, f"ended without {text!r}:\n{self.printed}"
@@ -44,10 +46,10 @@ class Up:
 
 
 @asynccontextmanager
-async def _run_up(*arguments: str) -> AsyncIterator[Up]:
+async def _run_up(*arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Up]:
     command = [*COMMAND, "up", "--port", str(_free_port()), *arguments]
     process = await trio.lowlevel.open_process(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, env=env
     )
     try:
         running = Up(process)
@@ -113,6 +115,23 @@ async def test_a_second_terminal_breaks_and_mends_it(up: Up) -> None:
     ]
 
 
+_NOISY = """
+app = "noisy"
+[processes]
+app = '''python -c "print('\\x1b[2J\\u2603\\ttab', flush=True); import time; time.sleep(600)"'''
+"""
+
+
+async def test_what_an_app_says_is_made_visible_whatever_the_terminal_can_show(tmp_path: Path) -> None:
+    (tmp_path / "fly.toml").write_text(_NOISY)
+    plain = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    async with _run_up(str(tmp_path / "fly.toml"), env=plain) as up:
+        await up.until("tab")
+        assert r"[info] \x1b[2J\u2603" + "\ttab" in up.printed
+        assert "\x1b" not in up.printed
+        assert up.process.poll() is None
+
+
 _LONG_HOST = """
 import socket
 shared = socket.gethostbyname("public-http.fly.dev")  # the address of many apps: Host says which
@@ -130,7 +149,7 @@ async def test_no_request_however_long_ends_up() -> None:
             client.sendall(b"\xff" * 40_000 + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(12) == b"HTTP/1.1 400"
         asked = await flyroutes("run", "--", "python", "-c", _LONG_HOST)
-        assert asked.stdout == "b'HTTP/1.1 404'\n", asked
+        assert asked.stdout == "b'HTTP/1.1 400'\n", asked
         await up.until("characters more)")
         with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/healthz", timeout=10) as page:
             assert page.status == 200

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from flyroutes.errors import FlyroutesError
-from flyroutes.local.host import channel
+from flyroutes.local import channel
 from flyroutes.local.launcher import Launcher
 
 if TYPE_CHECKING:
