@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -70,6 +71,18 @@ async def test_body_that_never_comes(start: Any, name: str, framing: str) -> Non
         reply = await client.reply()
         assert (reply.status, reply.headers["connection"]) == (408, "close")
         assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("name", POST)
+async def test_client_that_leaves_in_its_body(start: Any, name: str) -> None:
+    server = await start(name)
+    async with await server.connect() as client:
+        await client.send(f"POST {POST[name]} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf".encode())
+        await client.stream.send_eof()
+        await client.rest()
+    server.signal(signal.SIGTERM)
+    assert await server.exit_code() == 0
+    assert "Traceback" not in await server.complaint()
 
 
 @pytest.mark.parametrize("name", POST)
