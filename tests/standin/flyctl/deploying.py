@@ -104,7 +104,7 @@ async def _deploy_group(
     region = call.flags.get("primary-region") or config.primary_region
     spare = call.flags.get("ha", True)
     first = [await fly.create_machine(app, wanted, region=region)]
-    if spare and config.services[group]:
+    if spare and config.machines[group].services:
         first.append(await fly.create_machine(app, wanted, region=region))
     elif spare:  # a stand-by for the one that has no proxy in front of it
         await fly.create_machine(app, wanted, region=region, skip_launch=True)
@@ -112,7 +112,7 @@ async def _deploy_group(
 
 
 def _machine_config(call: Call, group: str, config: AppConfig, release: dict[str, Any]) -> dict[str, Any]:
-    wanted: dict[str, Any] = config_to_json(config.machine_config(group))
+    wanted: dict[str, Any] = config_to_json(config.machines[group])
     region = {"PRIMARY_REGION": call.flags["primary-region"]} if "primary-region" in call.flags else {}
     wanted["env"] |= {**region, **pairs(call.flags.get("env", []))}
     # The network knows the image by the name in the file, whatever the app is called there.
