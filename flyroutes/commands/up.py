@@ -12,10 +12,13 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.commands.shared import reference_files
+from flyroutes.commands.targets import reference_files
 from flyroutes.errors import ConfigError, HostError
-from flyroutes.local.host import channel, session
-from flyroutes.local.host.world import Door, World
+from flyroutes.local import channel
+from flyroutes.local.host.app_files import read_apps
+from flyroutes.local.host.door import Door, hand_over, open_door
+from flyroutes.local.host.world import World
+from flyroutes.local.settings import Settings
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -49,12 +52,12 @@ def _port(text: str) -> int:
 def act(options: Namespace) -> int:
     """Run until Ctrl-C (status 0) or until the network ends by itself (status 1)."""
     began = time.perf_counter()
-    apps = session.read_apps(options.files or reference_files())
+    apps = read_apps(options.files or reference_files())
     published = _publish(apps, options.port)
-    listener = session.open_door()
+    listener = open_door()
     _say(f"booting {len(apps)} app{'s' if len(apps) != 1 else ''}: {', '.join(app.app for app in apps)}")
     try:
-        with World(session.settings(apps, published, options.cross_network_replays)) as world:
+        with World(Settings(apps, published, options.cross_network_replays)) as world:
             from flyroutes.validation import checking  # its libraries are read while the network starts
 
             door = world.wait_ready(_show_log)
@@ -104,7 +107,7 @@ def _follow(world: World, listener: socket.socket, door: Door) -> int:
     while True:
         readable, _, _ = select.select([world.channel, listener], [], [])
         if listener in readable:
-            session.hand_over(listener, door)
+            hand_over(listener, door)
         if world.channel in readable:
             event, _files = channel.receive(world.channel)
             if event is None:

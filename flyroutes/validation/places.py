@@ -13,7 +13,7 @@ import trio
 from flyroutes.errors import PlatformError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from flyroutes.machines_api.client import Fly
 
@@ -25,9 +25,6 @@ RUN_SECONDS = 30
 """For one command in a place."""
 AT_ONCE = 64
 """Probes in one command, each with a thread there: so that all can end in silence within RUN_SECONDS."""
-SETTLE_SECONDS = 60.0
-"""For a change to be known everywhere: twice the DNS TTL of 5 s, the start of a server, and its news to Fly
-Proxy, for which the documentation gives no figure."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +93,3 @@ class Place:
 
     def __str__(self) -> str:
         return f"Machine {self.machine_id} of {self.app}" if self.app else "this host"
-
-
-async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = SETTLE_SECONDS) -> Any:
-    """Ask again, ever more seldom, until `condition` returns something true; TooSlowError after `seconds`."""
-    pause = 0.05
-    with trio.fail_after(seconds):
-        while not (answer := await condition()):
-            await trio.sleep(pause)
-            pause = min(1.0, pause * 1.5)
-        return answer

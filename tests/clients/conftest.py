@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from flyroutes.machines_api.client import Fly
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
+from tests.clients import programs
+from tests.support.patience import ImpatientFly, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from flyroutes.machines_api.client import Fly
 
 SECONDS = 120
 HTTP = {"protocol": "tcp", "internal_port": 8080, "ports": [{"port": 80, "handlers": ["http"]}]}
@@ -45,7 +48,7 @@ class Apps:
         services: Sequence[Mapping[str, Any]] = (HTTP,),
         **env: str,
     ) -> Place:
-        """An app with this program in its Machine, by `init.exec` alone: there is no image."""
+        """An app with this program in its Machine, by `init.exec`: of apps/, or of this host."""
         name = f"client-{secrets.token_hex(4)}"
         self.made.append(name)
         await self.fly.create_app(name)
@@ -54,6 +57,7 @@ class Apps:
         config = {
             "image": "none",
             "init": {"exec": list(command)},
+            "files": programs.FILES,
             "services": list(services),
             "env": env,
             "restart": {"policy": "no"},
@@ -78,11 +82,15 @@ class Apps:
         assert ended.exit_code == 0, ended
         return json.loads(ended.stdout)
 
+    async def node_tells(self, place: Place, program: str, *arguments: str) -> Any:
+        """What a program of apps/ prints when Node runs it there."""
+        return await self.tell(place, self.node, programs.at(place, program), *arguments)
+
 
 @pytest.fixture
 async def apps() -> AsyncIterator[Apps]:
     with trio.fail_after(SECONDS):
-        async with Fly.from_environment(os.environ) as fly:
+        async with ImpatientFly.from_environment(os.environ) as fly:
             maker = Apps(fly)
             try:
                 yield maker

@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from tests.support.command import COMMAND, ROOT, alive, children, descendants, flyroutes
+from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +37,7 @@ class Up:
     async def until(self, text: str) -> None:
         """Read on until `text` has been printed."""
         assert self.process.stdout is not None
-        with trio.fail_after(40):
+        with trio.fail_after(PROGRAM_SECONDS):
             while text not in self.printed:
                 chunk = await self.process.stdout.receive_some()
                 assert chunk, f"ended without {text!r}:\n{self.printed}"

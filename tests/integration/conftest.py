@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyroutes.machines_api.client import Fly
 from flyroutes.validation.places import Place
 from flyroutes.validation.routes import LAPTOP
 from tests.support.asking import awake
+from tests.support.patience import ImpatientFly
 from tests.support.scratch import Scratch
 from tests.support.where import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
     Inside = Callable[[str], Awaitable[Place]]
@@ -34,7 +35,7 @@ def environment(request: pytest.FixtureRequest) -> Environment:
 @pytest.fixture
 async def fly() -> AsyncIterator[Fly]:
     """The Machines API's client."""
-    async with Fly.from_environment(os.environ) as client:
+    async with ImpatientFly.from_environment(os.environ) as client:
         yield client
 
 

@@ -10,9 +10,10 @@ import pytest
 import trio
 
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.asking import awake, becomes, peer_addresses
+from tests.support.patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -74,7 +75,7 @@ async def test_a_machine_may_use_any_address_of_its_112(scratch: Scratch, peer: 
         "s.bind((sys.argv[1], 0))\n"
         "s.connect((sys.argv[2], int(sys.argv[3])))\n"
     )
-    with await _listen(peer) as listener, trio.fail_after(15):
+    with await _listen(peer) as listener, trio.fail_after(SECONDS):
         host, port = listener.getsockname()[:2]
         words = [_third(machine.private_ip), host, str(port)]
         done = await Place(scratch.fly, app, machine.id).run(["python", "-c", connect, *words])
@@ -108,7 +109,7 @@ async def _accepted(listener: trio.socket.SocketType) -> str:
 @pytest.mark.standing("documented", source=DOCS)
 async def test_a_machine_reaches_a_peer_too(peer: Place, inside: Inside) -> None:
     machine = await inside(WORKER)
-    with await _listen(peer) as listener, trio.fail_after(15):
+    with await _listen(peer) as listener, trio.fail_after(SECONDS):
         host, port = listener.getsockname()[:2]
         done = await machine.run(
             ["python", "-c", f"import socket; socket.create_connection(({host!r}, {port}), 10)"]

@@ -11,8 +11,8 @@ import pytest
 import trio
 
 from flyroutes.reference import FLYCAST
-from flyroutes.validation.places import eventually
 from tests.support import programs
+from tests.support.patience import eventually
 from tests.support.regions import FAR, NEAR
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyroutes.platform.net.addresses import DNS_SERVER, REGIONS
+from flyroutes.platform.net.addresses import DNS_SERVER
+from flyroutes.platform.regions import REGIONS
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.validation.places import eventually
 from tests.support import programs
 from tests.support.asking import NO_WAY, awake, becomes, http, in_vain
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch

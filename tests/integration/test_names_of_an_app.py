@@ -9,9 +9,10 @@ import pytest
 import trio
 
 from flyroutes.reference import ROUTES, WORKER
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.asking import awake, peer_addresses
+from tests.support.patience import eventually
 from tests.support.programs import SLEEP
 from tests.support.regions import FAR, NEAR, NOWHERE
 

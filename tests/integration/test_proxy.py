@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
+from tests.support.patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from conftest import Scratch
@@ -184,7 +185,7 @@ async def test_requests_over_the_hard_limit_wait(scratch: Scratch, peer: Place) 
     async def ask() -> None:
         statuses.append((await head(peer, f"http://{host}/?sleep=0.5"))["status"])
 
-    with trio.fail_after(30):
+    with trio.fail_after(SECONDS):
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
             for _ in range(3):

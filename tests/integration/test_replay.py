@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flyroutes.validation.places import Place, eventually
 from tests.support import programs
+from tests.support.patience import eventually
 from tests.support.regions import FAR, NEAR, NOWHERE
 
 if TYPE_CHECKING:
     from conftest import Scratch
 
     from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.validation.places import Place
 
     Orders = dict[str, tuple[dict[str, str], str]]
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyroutes.reference import ECHO, FLYCAST, PUBLIC, WORKER
-from flyroutes.validation.places import eventually
 from flyroutes.validation.routes import LAPTOP
 from tests.support import programs
 from tests.support.asking import awake, becomes, http
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from conftest import Inside, Scratch

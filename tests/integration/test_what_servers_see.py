@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.validation.places import SETTLE_SECONDS, eventually
 from tests.support.asking import awake
+from tests.support.patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from conftest import Inside
@@ -149,7 +149,7 @@ async def test_a_stopped_sibling_is_a_row_with_a_reason(
             await fly.wait(worker, machine.id, "stopped")
         dead = await eventually(lambda: _row(peer, url, False))
     finally:
-        with trio.CancelScope(shield=True), trio.fail_after(SETTLE_SECONDS):
+        with trio.CancelScope(shield=True), trio.fail_after(SECONDS):
             for machine in stopped:
                 await fly.start(worker, machine.id)
                 await fly.wait(worker, machine.id, "started")

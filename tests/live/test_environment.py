@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 
-from flyroutes.machines_api.client import Fly
 from flyroutes.reference import CLIENT, ELSEWHERE, FLYCAST, PUBLIC, Environment
 from flyroutes.validation.places import Place
 from flyroutes.validation.routes import TABLE
 from tests.support.environment import standing
+from tests.support.patience import ImpatientFly
 
 
 async def test_what_is_brought_up_serves_and_is_taken_down_again() -> None:
     environment = Environment(prefix="t-maker", network="t-maker")
-    async with Fly.from_environment(os.environ) as fly:
+    async with ImpatientFly.from_environment(os.environ) as fly:
         before = await fly.apps()
         async with standing(fly, environment):
             places = {}

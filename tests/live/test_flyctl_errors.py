@@ -16,10 +16,10 @@ from flyroutes.errors import PlatformError
 from flyroutes.live import deploy, login
 from flyroutes.live.flyctl import Flyctl
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC, WORKER, Environment
-from flyroutes.validation.places import eventually
 from tests.live.organization import Organization, words
 from tests.standin.harness import INTERRUPTED
 from tests.support.command import COMMAND, ROOT, alive, descendants, flyroutes
+from tests.support.patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -175,7 +175,10 @@ async def test_a_command_beyond_its_limit_is_interrupted(
         monkeypatch.setenv(name, value)
     organization.standin.fault("apps", "list", do="hang")
     fly = await login.connect(ROOT, "personal")
-    with trio.fail_after(30), pytest.raises(PlatformError, match=r"`fly apps list` did not end within 1 s"):
+    with (
+        trio.fail_after(SECONDS),
+        pytest.raises(PlatformError, match=r"`fly apps list` did not end within 1 s"),
+    ):
         await fly.run("apps", "list", seconds=1)
     last = organization.standin.journal()[-1]
     assert (last["argv"], last["status"]) == (["apps", "list"], INTERRUPTED)
@@ -184,7 +187,7 @@ async def test_a_command_beyond_its_limit_is_interrupted(
 async def test_one_that_does_not_mind_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("flyroutes.live.flyctl._LAST_SECONDS", 0.1)
     fly = _script(tmp_path, "trap '' INT; echo $$ > pid; exec sleep 60")
-    with trio.fail_after(30), pytest.raises(PlatformError, match="did not end within 1 s"):
+    with trio.fail_after(SECONDS), pytest.raises(PlatformError, match="did not end within 1 s"):
         await fly.run("apps", "list", seconds=1)
     assert not alive({int((tmp_path / "pid").read_text())})
 
@@ -223,10 +226,10 @@ async def _interrupted(run: Callable[..., Any], hanging: Callable[[], Awaitable[
     """Start the program, press Ctrl-C when it hangs; it ends with 130 and leaves nobody."""
     async with trio.open_nursery() as nursery:
         process = await nursery.start(run)
-        await eventually(hanging, 30)
+        await eventually(hanging)
         below = descendants(process.pid)
         process.send_signal(signal.SIGINT)
-        with trio.fail_after(15):
+        with trio.fail_after(SECONDS):
             assert await process.wait() == 128 + signal.SIGINT
     assert below
     assert not alive(below)
@@ -247,12 +250,12 @@ async def test_what_is_not_healthy_in_time_is_named(
     assert (
         organization.standin.fly("machine", "stop", machine["id"], "-w", "20s", "-a", client).returncode == 0
     )
-    with trio.fail_after(30), pytest.raises(PlatformError) as caught:
+    with trio.fail_after(SECONDS), pytest.raises(PlatformError) as caught:
         await deploy.wait_until_healthy(fly, here)
     assert f"{worker} has no Machine" in str(caught.value)
     assert f"of {client} is stopped" in str(caught.value)
     organization.standin.fault("apps", "list", do="hang")
-    with trio.fail_after(30), pytest.raises(PlatformError, match="flyctl gave no answer"):
+    with trio.fail_after(SECONDS), pytest.raises(PlatformError, match="flyctl gave no answer"):
         await deploy.wait_until_healthy(fly, here)
 
 
@@ -299,7 +302,7 @@ sys.exit(status)
 
 
 async def _on_another_system(organization: Organization, *arguments: str) -> tuple[int, str, str]:
-    with trio.fail_after(30):
+    with trio.fail_after(SECONDS):
         done = await trio.run_process(
             [sys.executable, "-c", _ELSEWHERE, *arguments],
             env=organization.standin.env(), cwd=ROOT, check=False, capture_stdout=True, capture_stderr=True,

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from flyroutes.machines_api.client import Fly
 from flyroutes.reference import WORKER, Environment
-from flyroutes.validation.places import eventually
 from tests.support.command import ROOT
 from tests.support.environment import standing
+from tests.support.patience import PROGRAM_SECONDS, ImpatientFly, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from flyroutes.machines_api.client import Fly
+
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--network", "live"]
-SECONDS = 120
 
 
 @pytest.fixture
 async def fly() -> AsyncIterator[Fly]:
     """The Machines API's client."""
-    async with Fly.from_environment(os.environ) as client:
+    async with ImpatientFly.from_environment(os.environ) as client:
         yield client
 
 
@@ -44,7 +44,7 @@ async def environment(fly: Fly) -> AsyncIterator[Environment]:
 async def _pytest(*arguments: str, env: Mapping[str, str | None] = {}) -> subprocess.CompletedProcess[str]:
     """Run `pytest --network live ARGUMENTS` from the root; None in `env` takes a variable away."""
     variables = {name: value for name, value in {**os.environ, **env}.items() if value is not None}
-    with trio.fail_after(SECONDS):
+    with trio.fail_after(PROGRAM_SECONDS):
         done = await trio.run_process(
             [*PYTEST, *arguments],
             cwd=ROOT,
@@ -125,7 +125,7 @@ async def test_ctrl_c_ends_the_run_and_leaves_nothing(fly: Fly, environment: Env
     run = functools.partial(
         trio.run_process, command, cwd=ROOT, capture_stdout=True, stderr=subprocess.STDOUT, check=False
     )
-    with trio.fail_after(SECONDS):
+    with trio.fail_after(PROGRAM_SECONDS):
         async with trio.open_nursery() as nursery:
             process = await nursery.start(run)
             await eventually(busy)

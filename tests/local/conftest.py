@@ -13,6 +13,7 @@ from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment
 from flyroutes.validation.places import Place
 from tests.local.api.no_kernel import TOKEN, APIWorld
+from tests.support.patience import SECONDS, ImpatientFly
 from tests.support.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def api() -> AsyncIterator[APIWorld]:
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         async with trio.open_nursery() as nursery:
             yield APIWorld(nursery)
             nursery.cancel_scope.cancel()
@@ -48,7 +49,7 @@ async def raw(url: str) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def scratch() -> AsyncIterator[Scratch]:
     """Apps for one test on the network with all that belongs to it, deleted afterwards."""
-    async with Fly.from_environment(os.environ) as client:
+    async with ImpatientFly.from_environment(os.environ) as client:
         maker = Scratch(client, Environment())
         try:
             yield maker

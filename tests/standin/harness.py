@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 
 from flyroutes.machines_api.client import BASE_URL
+from tests.support.patience import PROGRAM_SECONDS, SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,7 +77,9 @@ class Standin:
     ) -> subprocess.CompletedProcess[str]:
         """Run one command in `cwd` and `env(**more)`, and wait for its end."""
         command, env = [str(self._bin / "fly"), *map(str, argv)], self.env(**more)
-        return subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            command, env=env, cwd=cwd, capture_output=True, text=True, timeout=PROGRAM_SECONDS
+        )
 
     def json(self, *argv: str | Path) -> Any:
         """What a command that must succeed prints with --json."""
@@ -134,7 +137,9 @@ class Standin:
         base = os.environ.get("FLY_FLAPS_BASE_URL") or BASE_URL
         headers = {"Authorization": f"Bearer {os.environ['FLY_API_TOKEN']}"}
         # Plain HTTP: reading all authorities takes longer than the calls.
-        with httpx.Client(base_url=base, headers=headers, trust_env=False, verify=False, timeout=30) as api:
+        with httpx.Client(
+            base_url=base, headers=headers, trust_env=False, verify=False, timeout=SECONDS
+        ) as api:
             for app in (name for name, facts in self.apps().items() if facts.get("created")):
                 answer = api.delete(f"/v1/apps/{app}", params={"force": "true"})
                 assert answer.status_code in (202, 404), answer.text

@@ -11,6 +11,7 @@ import trio
 
 from tests.standin.harness import INTERRUPTED
 from tests.support.command import ROOT
+from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +120,7 @@ def test_a_deploy_waits_for_the_checks(standin: Standin, app: str) -> None:
 async def test_an_interrupted_deploy_says_so_of_its_release(standin: Standin, app: str) -> None:
     """internal/command/deploy/machines_deploymachinesapp.go:102."""
     line = ["fly", *f"deploy -c {PUBLIC} -a {app} --ha=false --no-public-ips -e PORT=8081".split()]
-    with trio.fail_after(60):
+    with trio.fail_after(SECONDS):
         async with trio.open_nursery() as nursery:
             run = partial(trio.run_process, line, env=standin.env(), check=False, capture_stderr=True)
             process = await nursery.start(run)

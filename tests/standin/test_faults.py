@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from tests.standin.harness import INTERRUPTED, Standin
+from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ async def test_a_hanging_command_ends_at_an_interrupt(standin: Standin) -> None:
     standin.fault("auth", "whoami", do="hang")
     standin.fault("orgs", "list", do="slow", seconds=0.01)
     assert standin.json("orgs", "list")
-    with trio.fail_after(30):
+    with trio.fail_after(SECONDS):
         async with trio.open_nursery() as nursery:
             hanging = partial(trio.run_process, ["fly", "auth", "whoami"], env=standin.env(), check=False)
             process = await nursery.start(hanging)
@@ -65,7 +66,7 @@ async def test_commands_at_once_lose_nothing(standin: Standin) -> None:
         done = await trio.run_process(line, env=standin.env(), check=False, capture_stderr=True)
         outcomes.append((name, done.returncode))
 
-    with trio.fail_after(60):
+    with trio.fail_after(SECONDS):
         async with trio.open_nursery() as nursery:
             for name in [*names, names[0]]:
                 nursery.start_soon(create, name)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from tests.support.patience import PROGRAM_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -17,7 +19,10 @@ COMMAND = [sys.executable, "-m", "flyroutes"]
 
 
 async def flyroutes(
-    *arguments: str | Path, cwd: Path = ROOT, seconds: float = 60, env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    cwd: Path = ROOT,
+    seconds: float = PROGRAM_SECONDS,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `flyroutes ARGUMENTS` to its end; the outcome with its output as text."""
     with trio.fail_after(seconds):

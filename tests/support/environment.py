@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from flyroutes.appconfig import load
-from flyroutes.platform.json.wire import config_to_json
+from flyroutes.platform.json.config_writer import config_to_json
 from flyroutes.reference import ELSEWHERE, PARTS
-from flyroutes.validation.places import eventually
 from tests.support.command import ROOT
+from tests.support.patience import SECONDS, eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment, Part
-
-SECONDS = 60
-"""For every Machine to start and to pass its checks."""
 
 
 async def bring_up(fly: Fly, environment: Environment) -> None:
@@ -68,7 +65,7 @@ async def _deploy(fly: Fly, environment: Environment, part: Part) -> None:
         wanted = sum(len(one["checks"]) for one in services)
         return len(checks) >= wanted and all(check["status"] == "passing" for check in checks)
 
-    await eventually(healthy, SECONDS)
+    await eventually(healthy)
 
 
 def config_of(environment: Environment, part: Part) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import trio
 
 from flyroutes.errors import PlatformError
 from flyroutes.reference import SCRATCH
+from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 SCRATCH_METADATA = {"flyroutes": "scratch"}
 """Tells a Machine of a test from any other in `fly machine list`."""
-CLEAN_UP_SECONDS = 60
 
 
 class Scratch:
@@ -75,7 +75,7 @@ class Scratch:
 
     async def clean_up(self) -> None:
         """Delete what was made, even when the test was cut short."""
-        with trio.CancelScope(shield=True), trio.fail_after(CLEAN_UP_SECONDS):
+        with trio.CancelScope(shield=True), trio.fail_after(SECONDS):
             async with trio.open_nursery() as nursery:
                 for name in self._made:
                     nursery.start_soon(self._delete, name)

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment
 from tests.support.environment import bring_up, take_down
+from tests.support.patience import ImpatientFly
 from tests.validation.planting import Planter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from flyroutes.machines_api.client import Fly
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def environment() -> Iterator[Environment]:
     made = Environment(prefix=f"v{secrets.token_hex(3)}")
 
     async def with_api(work: Any) -> None:
-        async with Fly.from_environment(os.environ) as fly:
+        async with ImpatientFly.from_environment(os.environ) as fly:
             await work(fly, made)
 
     try:
@@ -37,7 +39,7 @@ def environment() -> Iterator[Environment]:
 @pytest.fixture
 async def fly() -> AsyncIterator[Fly]:
     """The Machines API's client."""
-    async with Fly.from_environment(os.environ) as client:
+    async with ImpatientFly.from_environment(os.environ) as client:
         yield client
 
 

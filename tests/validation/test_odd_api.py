@@ -20,6 +20,7 @@ from flyroutes.validation import inquiry
 from flyroutes.validation.places import Place
 from flyroutes.validation.probe import VARIABLES
 from tests.support.command import COMMAND, flyroutes
+from tests.support.patience import PROGRAM_SECONDS
 from tests.validation.odd_api import EXEC, HERE, OddAPI, healthy, machine
 
 WORDS = ["validate", "--org", HERE.organization, "--prefix", HERE.prefix, "--from-inside"]
@@ -80,7 +81,7 @@ async def test_a_place_can_be_asked_more_than_one_command_line_holds(nursery: tr
 async def test_ctrl_c_ends_it_without_a_traceback(nursery: trio.Nursery) -> None:
     api = OddAPI(healthy() | {f"/apps/{HERE.app(FLYCAST)}": (200, None)})
     url = await api.serve(nursery)
-    with trio.fail_after(60):
+    with trio.fail_after(PROGRAM_SECONDS):
         process = await trio.lowlevel.open_process(
             [*COMMAND, *WORDS], env=_environment(url), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.local.kernel.detour import HEADERS
+from flyroutes.local.kernel.packets.detour import HEADERS
 from flyroutes.platform.net.distance import packet_seconds, places
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _Line:
             heapq.heappush(self._packets, (due, self._count, packet))
 
     def arrived(self, now: float) -> list[bytes]:
-        """Those whose time has come."""
+        """Take out the packets whose time has come."""
         found = []
         while self._packets and self._packets[0][0] <= now:
             found.append(heapq.heappop(self._packets)[2])

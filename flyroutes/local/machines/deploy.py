@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flyroutes.appconfig import AppConfig
-    from flyroutes.local.machines.control import Control, Log
+    from flyroutes.local.log import Log
+    from flyroutes.local.machines.control import Control
     from flyroutes.platform.model import IPType, MachineConfig, Service
 
 
 def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
-    """The kinds of IP an app needs, read off its services; the Machines API can change them later.
+    """Return the kinds of IP an app needs, read off its services; the Machines API can change them later.
 
     UDP works on a dedicated IPv4 alone; a TLS port is meant for the public; any other service gets
     the private kind. This differs from the first `fly deploy`, which gives an app with plain HTTP on

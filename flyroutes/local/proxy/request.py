@@ -50,6 +50,8 @@ def http1_request(event: h11.Request) -> Request:
     values = dict(headers)
     host, target = _origin_form(values.get(b"host", b""), event.target)
     if target is not event.target:
+        if not host:
+            raise Failure(400, "", "expected a host in the target of the request, got none")
         headers = [item for item in headers if item[0] != b"host"] + [(b"host", host)]
     has_body = b"transfer-encoding" in values or values.get(b"content-length", b"0") != b"0"
     return Request(event.method, target, headers, host.decode("latin-1"), has_body)

@@ -11,19 +11,19 @@ from flyroutes.local.proxy.appside.http1 import Http1AppConnection
 from flyroutes.local.proxy.appside.http2 import Http2AppConnection
 from flyroutes.local.proxy.exchange import Exchange
 from flyroutes.local.proxy.failure import ClientGone, Failure, ReachTimeout
-from flyroutes.local.proxy.replay.detour import Detour
+from flyroutes.local.proxy.replay.replayed import Detour
 from flyroutes.local.proxy.request import Destination, KeptBody
 from flyroutes.platform.model import HttpOptions
 from flyroutes.platform.proxy.headers import request_headers
 from flyroutes.platform.proxy.placement import asked_by_client
 from flyroutes.platform.proxy.responses import final_headers
-from flyroutes.platform.proxy.routing import redirect
+from flyroutes.platform.proxy.routing import is_host, redirect
 
 if TYPE_CHECKING:
     from flyroutes.local.proxy.clientside.connection import ClientConnection
+    from flyroutes.local.proxy.common import Shared
     from flyroutes.local.proxy.exchange import Client, HttpAppConnection, ReplayAnswer
     from flyroutes.local.proxy.request import Request
-    from flyroutes.local.proxy.shared import Shared
     from flyroutes.platform.proxy.headers import Headers, Hop
     from flyroutes.platform.proxy.routing import Route
 
@@ -55,6 +55,8 @@ class Transaction:
         request, connection = self._client.request, self._connection
         if request.method == b"CONNECT":
             raise Failure(405, "", "CONNECT is not served")
+        if not is_host(request.host):
+            raise Failure(400, "", f"expected a host, got {request.host[:100]!r}")
         find = partial(self._shared.find, connection, request.host)
         route = find()
         if route is None or "http" not in route.port.handlers:  # That it is a 404: assumed.

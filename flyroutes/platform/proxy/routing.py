@@ -5,6 +5,7 @@ Plain functions of a `Platform` value. Sources: docs networking/services, networ
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import IP, App, Machine, Platform, Port, Service
 
 DOMAIN = ".fly.dev"
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,11 @@ def app_named(platform: Platform, name: str) -> App | None:
     """The app of `<app>.fly.dev`; a port and a final dot are ignored. Custom domains are not honoured."""
     host = name.partition(":")[0].rstrip(".").lower()
     return platform.apps.get(host.removesuffix(DOMAIN)) if host.endswith(DOMAIN) else None
+
+
+def is_host(text: str) -> bool:
+    """Whether `text` can be a Host header: a host, maybe with a port, or nothing (RFC 9110 section 7.2)."""
+    return _HOST.fullmatch(text) is not None
 
 
 def is_shared(platform: Platform, address: str) -> bool:

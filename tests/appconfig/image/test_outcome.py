@@ -19,8 +19,8 @@ END = "\nCMD serve\n"
 
 @pytest.fixture
 def context(tmp_path: Path) -> Path:
-    """A build context: a.py, b.py, lib/c.py, lib/deep/d.txt, and a fly.toml."""
-    for name in ("a.py", "b.py", "lib/c.py", "lib/deep/d.txt"):
+    """A build context: a.py, b.py, .hidden, lib/c.py, lib/deep/d.txt, and a fly.toml."""
+    for name in ("a.py", "b.py", ".hidden", "lib/c.py", "lib/deep/d.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     (tmp_path / "fly.toml").write_text('app = "web"')
@@ -44,6 +44,7 @@ COPIES: dict[str, tuple[str, list[tuple[str, str]]]] = {
     "several sources": ("COPY a.py b.py /app/", [("a.py", "/app/a.py"), ("b.py", "/app/b.py")]),
     "a glob": ("COPY *.py /app/", [("a.py", "/app/a.py"), ("b.py", "/app/b.py")]),
     "a negated class": ("COPY [^a].py /app/", [("b.py", "/app/b.py")]),
+    "a glob that a hidden file matches": ("COPY *hi* /app/", [(".hidden", "/app/.hidden")]),
     "the list form": ('COPY --chown=1:1 ["a.py", "/app/"]', [("a.py", "/app/a.py")]),
     "flags that change nothing": ("COPY --link --chmod=755 a.py /app/", [("a.py", "/app/a.py")]),
     "ADD of a plain file": ("ADD a.py /app/", [("a.py", "/app/a.py")]),

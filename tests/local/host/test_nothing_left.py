@@ -13,6 +13,7 @@ import trio
 
 from tests.support import limits
 from tests.support.command import COMMAND, alive, children, descendants
+from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ async def _start(command: list[str]) -> trio.Process:
     """Start a network that is announced on stdout by the line `ready` of a program on it."""
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
-    with trio.fail_after(60):
+    with trio.fail_after(PROGRAM_SECONDS):
         said = await process.stdout.receive_some()
     assert said == b"ready\n", said
     return process
@@ -70,6 +71,15 @@ async def test_kill_9_of_any_process(victim: str, tmp_path: Path) -> None:
     if victim == "Machine":  # one Machine is no reason for the others to go
         assert alive(below - mine)
         process.kill()
+    await _all_gone(below)
+    await process.wait()
+
+
+async def test_kill_9_of_an_ordinary_user_s_launcher(tmp_path: Path) -> None:
+    """Some new credentials let the kernel forget whom to die with; those of its user namespace do not."""
+    process = await _start(limits.ordinary(_network(_fly_toml(tmp_path, 3))))
+    below = descendants(process.pid)
+    process.kill()
     await _all_gone(below)
     await process.wait()
 

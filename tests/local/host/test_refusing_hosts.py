@@ -9,6 +9,7 @@ import trio
 
 from tests.support import limits
 from tests.support.command import COMMAND
+from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ async def test_refused_namespaces(setting: str, value: int, words: list[str], tm
     (tmp_path / "fly.toml").write_text('app = "a"\nprimary_region = "iad"\n[processes]\napp = "sleep 60"\n')
     program = [*COMMAND, "run", str(tmp_path / "fly.toml"), "--", "echo", "started"]
     for limit, status in ((value, 1), (100, 0)):
-        with trio.fail_after(30):
+        with trio.fail_after(PROGRAM_SECONDS):
             done = await trio.run_process(
                 limits.command(setting, limit, program), capture_stdout=True, capture_stderr=True, check=False
             )

@@ -15,6 +15,7 @@ import trio
 from flyroutes.local.kernel import entering
 from flyroutes.local.kernel.namespaces import open_namespaces
 from tests.support.command import COMMAND, alive, descendants
+from tests.support.patience import PROGRAM_SECONDS, SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,11 +33,11 @@ async def machines(tmp_path: Path) -> AsyncIterator[tuple[int, int]]:
     command = [*COMMAND, "run", "fly.toml", "--", "sh", "-c", "echo ready; sleep 600"]
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, cwd=tmp_path)
     assert process.stdout is not None
-    with trio.fail_after(30):
+    with trio.fail_after(PROGRAM_SECONDS):
         assert await process.stdout.receive_some() == b"ready\n"
     wanted = ("sleep\x00601\x00", "sleep\x00602\x00")
     init_of: dict[str, int] = {}
-    with trio.fail_after(10):
+    with trio.fail_after(SECONDS):
         while not all(command in init_of for command in wanted):  # the programs may not run yet
             init_of = {_command(pid): _parent(pid) for pid in alive(descendants(process.pid))}
             await trio.sleep(0.02)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import trio
 
-from flyroutes.machines_api.client import Fly
-from flyroutes.validation.places import eventually
 from tests.support.command import ROOT
+from tests.support.patience import SECONDS, ImpatientFly, eventually
 
 FORKING = """
 import os, time
@@ -66,7 +65,7 @@ async def test_suspending_stops_every_process_and_resuming_lets_them_go_on() -> 
     async def init() -> int | None:
         return _init_of(marker)
 
-    async with Fly.from_environment(os.environ, polite=False) as fly:
+    async with ImpatientFly.from_environment(os.environ, polite=False) as fly:
         await fly.create_app(app)
         try:
             machine = await fly.create_machine(app, config)
@@ -121,7 +120,7 @@ os.waitpid(pid, 0)
 
 async def test_a_machine_that_has_just_ended_can_be_suspended_in_vain() -> None:
     """Its end may not have been heard of when somebody asks for it."""
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         command = [sys.executable, "-u", "-c", ENDED]
         done = await trio.run_process(command, capture_stdout=True, stderr=subprocess.STDOUT, cwd=ROOT)
     assert done.stdout == b"nothing to do\n"

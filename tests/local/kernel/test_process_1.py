@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from flyroutes.validation.places import eventually
+from tests.support.patience import SECONDS, eventually
 
 WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD)
 PARENT = """
@@ -35,7 +35,7 @@ def _parent(program: str, become: str = "tiny_init.become") -> list[str]:
     ("program", "code"), [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 137)]
 )
 def test_ends_as_its_child_ends(program: str, code: int) -> None:
-    assert subprocess.run(_parent(program), timeout=20).returncode == code
+    assert subprocess.run(_parent(program), timeout=SECONDS).returncode == code
 
 
 @pytest.mark.parametrize("name", ["INT", "TERM", "USR1"])
@@ -47,9 +47,9 @@ async def test_passes_signals_on(name: str, tmp_path: Path) -> None:
     async def trapped() -> bool:
         return ready.exists()
 
-    await eventually(trapped, 20)
+    await eventually(trapped)
     process.send_signal(getattr(signal, f"SIG{name}"))
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         assert await process.wait() == 5
 
 
@@ -61,11 +61,11 @@ async def test_takes_little_memory_and_keeps_what_is_inheritable() -> None:
     async def tiny() -> bool:
         return (proc / "cmdline").read_bytes() == b"init\0"
 
-    await eventually(tiny, 20)
+    await eventually(tiny)
     assert int((proc / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") < 100_000
     assert os.readlink(proc / "fd" / str(theirs)).startswith("pipe:")
     process.send_signal(signal.SIGTERM)
-    with trio.fail_after(20):
+    with trio.fail_after(SECONDS):
         assert await process.wait() == 128 + signal.SIGTERM
     os.close(theirs)
     os.close(end)
@@ -74,5 +74,7 @@ async def test_takes_little_memory_and_keeps_what_is_inheritable() -> None:
 def test_another_processor_keeps_the_python(monkeypatch: pytest.MonkeyPatch) -> None:
     assert platform.machine() == "x86_64", "this test knows the other case only"
     elsewhere = "setattr(platform, 'machine', lambda: 'riscv64'), tiny_init.become"
-    done = subprocess.run(_parent("exit 0", f"({elsewhere})[1]"), timeout=20, capture_output=True, text=True)
+    done = subprocess.run(
+        _parent("exit 0", f"({elsewhere})[1]"), timeout=SECONDS, capture_output=True, text=True
+    )
     assert done.stderr.strip() == "still Python"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from flyroutes.validation.places import eventually
 from tests.support import programs
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from tests.support.scratch import Scratch

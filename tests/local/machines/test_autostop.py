@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from tests.support.command import ROOT
+from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,15 +33,16 @@ port = 80
 handlers = ["http"]
 """
 NETWORK = """
-import dataclasses, os, sys
+import sys
 from pathlib import Path
 from flyroutes.commands import run
-from flyroutes.local.host import session
+from flyroutes.local.host.app_files import read_apps
 from flyroutes.local.host.world import World
-settings = session.settings(session.read_apps([*Path(sys.argv[1]).glob("*.toml")]), {})
-with World(dataclasses.replace(settings, autostop_period=1.0)) as world:
+from flyroutes.local.settings import Settings
+apps = read_apps([*Path(sys.argv[1]).glob("*.toml")])
+with World(Settings(apps, autostop_period=1.0)) as world:
     door = world.wait_ready(lambda log: None)
-    sys.exit(run._wait_in(world, session.start_program(door, sys.argv[2:])))
+    sys.exit(run._wait_in(world, door.start_program(sys.argv[2:])))
 """
 KEPT = APP.replace('"nap"', '"kept"').replace('"stop"', '"stop"\nmin_machines_running = 1')
 MILD = (
@@ -80,7 +82,7 @@ async def test_an_idle_app_sleeps_and_wakes(tmp_path: Path) -> None:
         (tmp_path / f"{name}.toml").write_text(text)
     (tmp_path / "index.html").write_text("awake\n")
     command = [sys.executable, "-c", NETWORK, str(tmp_path), "sh", "-c", PROGRAM]
-    with trio.fail_after(60):
+    with trio.fail_after(PROGRAM_SECONDS):
         done = await trio.run_process(command, cwd=ROOT, capture_stdout=True, check=False)
     first, address, *rest = done.stdout.decode().splitlines()
     assert (first, address[:5], rest) == ("awake", "fdaa:", ["awake", "awake", "started", "started"]), done

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from flyroutes.platform.net.distance import one_way_seconds
-from flyroutes.validation.places import Place, eventually
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.command import flyroutes
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,9 +85,10 @@ print(json.dumps(found))
 """
 
 SEGMENTS = """
-import socket
-from flyroutes.local.kernel import detour, links, namespaces, syscalls
-from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Netlink
+import contextlib, socket
+from flyroutes.local.kernel import namespaces, syscalls
+from flyroutes.local.kernel.packets import detour, links
+from flyroutes.local.kernel.packets.netlink import NETLINK_ROUTE, Netlink
 
 UDP_SEGMENT = 103
 namespaces.enter_world()
@@ -94,7 +96,7 @@ with open("/proc/self/ns/net") as near:
     syscalls.unshare(syscalls.CLONE_NEWNET)
     far = detour.open_far_end(9, near.fileno(), 1420)
     syscalls.setns(near.fileno(), syscalls.CLONE_NEWNET)
-with Netlink(NETLINK_ROUTE) as netlink:
+with contextlib.closing(Netlink(NETLINK_ROUTE)) as netlink:
     ways = links.address(9, "fd00::1/128"), links.route("fd00::2/128", 9, via=detour.GATEWAY)
     netlink.request(*detour.near_end(9), *ways)
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.command import COMMAND, ROOT, flyroutes
+from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ def _app(directory: Path, command: str) -> Path:
 
 
 async def test_the_network_survives_hard_use_of_its_api(tmp_path: Path) -> None:
-    done = await flyroutes("run", _app(tmp_path, "sleep 600"), "--", sys.executable, SCRIPT, seconds=200)
+    done = await flyroutes("run", _app(tmp_path, "sleep 600"), "--", sys.executable, SCRIPT)
     assert done.stdout.splitlines() == TRIALS, done.stderr
     assert done.returncode == 0, done.stderr
 
@@ -47,7 +48,7 @@ async def test_a_flood_of_output_delays_nobody(tmp_path: Path) -> None:
         "aaaa",
         "calm.internal",
     ]
-    done = await flyroutes(*command, seconds=40)
+    done = await flyroutes(*command)
     assert done.stdout.startswith("fdaa:"), done
 
 
@@ -56,7 +57,7 @@ async def test_a_visitor_that_leaves_does_not_end_up(tmp_path: Path) -> None:
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
     printed = b""
-    with trio.fail_after(30):
+    with trio.fail_after(PROGRAM_SECONDS):
         while b"logs follow" not in printed:
             printed += await process.stdout.receive_some()
     for _ in range(5):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import trio
@@ -13,7 +13,7 @@ from flyroutes.platform.model import Check, CheckStatus, Event, Machine, Machine
 from tests.local.proxy.fly_proxy import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 QUICK = Check("up", "http", interval=0.02, timeout=0.2, grace_period=0)
@@ -108,10 +108,15 @@ class Watched:
     """A platform with one Machine under `run_checks`, and what was reported."""
 
     def __init__(
-        self, nursery: trio.Nursery, port: int, *checks: Check, toplevel: tuple[Check, ...] = ()
+        self,
+        nursery: trio.Nursery,
+        port: int,
+        *checks: Check,
+        toplevel: tuple[Check, ...] = (),
+        addresses: Sequence[str] = ("", "127.0.0.1", "", ""),
     ) -> None:
         config = MachineConfig(services=(Service("tcp", port, (), checks=checks),), checks=toplevel)
-        self.machine = Machine("m1", "m1", "web", "iad", 0, "", "127.0.0.1", "", "", config, state="started")
+        self.machine = Machine("m1", "m1", "web", "iad", 0, *addresses, config, state="started")
         self.platform = Platform(machines={"m1": self.machine})
         self._send, self._reports = trio.open_memory_channel[CheckStatus](1000)
         nursery.start_soon(run_checks, lambda: self.platform, self._report)
@@ -188,3 +193,28 @@ async def test_ports_of_checks(server: Server, nursery: trio.Nursery) -> None:
     own = replace(QUICK, name="own", type="tcp", port=server.port)
     watched = Watched(nursery, dead, replace(QUICK, type="tcp"), toplevel=(own,))
     assert {await watched.report(), await watched.report()} == {("up", "critical"), ("own", "passing")}
+
+
+OWN_IPV4 = "127.0.0.7"
+ADDRESSES = ("::1", OWN_IPV4, "127.0.0.8", "127.0.0.9")
+"""A Machine's addresses in the order of the model: 6PN, private IPv4, global services, outbound."""
+
+
+@pytest.mark.fact("runtime.checks-address")
+@pytest.mark.parametrize("address", [*ADDRESSES, "127.0.0.1"])
+@pytest.mark.parametrize("kind", ["tcp", "http"])
+@pytest.mark.parametrize("toplevel", [False, True], ids=["of a service", "top-level"])
+async def test_checks_knock_on_the_private_ipv4_only(
+    nursery: trio.Nursery, address: str, kind: Literal["tcp", "http"], toplevel: bool
+) -> None:
+    """A server that listens at another address of the Machine's, or at loopback, does not pass."""
+    server = Server()
+    (listener,) = await trio.open_tcp_listeners(0, host=address)
+    server.port = listener.socket.getsockname()[1]
+    nursery.start_soon(trio.serve_listeners, server.serve, [listener])
+    check = replace(QUICK, type=kind, port=server.port)
+    checks, top = ((), (check,)) if toplevel else ((check,), ())
+    watched = Watched(nursery, server.port, *checks, toplevel=top, addresses=ADDRESSES)
+    assert await watched.report() == ("up", "passing" if address == OWN_IPV4 else "critical")
+    if address != OWN_IPV4:
+        assert not server.asked

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from tests.local.proxy.fly_proxy import ADDRESS, World, free_port
+from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-SECONDS = float(os.environ.get("FLYROUTES_TEST_SECONDS", "30"))
-
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    """A proxy that runs, for an app `web` at `world.address`:`world.port`."""
+    """A proxy that runs, for an app `web` at `world.address`:`world.port`, and logs no error of its own."""
     with trio.fail_after(SECONDS):
         async with trio.open_nursery() as nursery:
             world = World(nursery, port=free_port(ADDRESS))
             await nursery.start(world.proxy.run)
             yield world
+            world.assert_sound()
             nursery.cancel_scope.cancel()

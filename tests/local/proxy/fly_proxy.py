@@ -71,6 +71,10 @@ class World:
         """How many connections or requests the Machine is handling now."""
         return sum(load for (machine, _), load in self.proxy.loads.items() if machine == machine_id)
 
+    def assert_sound(self) -> None:
+        """Nothing went wrong in the proxy itself: clients and apps may do anything, and never cause that."""
+        assert not [line for line in self.logged if "internal error" in line["message"]]
+
     def codes(self) -> list[str]:
         """Fly's error codes in the log, in order."""
         return [line["code"] for line in self.logged if "code" in line]

@@ -265,6 +265,16 @@ async def test_app_that_gives_no_answer_is_502(world: World, said: bytes, code: 
     assert world.codes() == [code]
 
 
+SILENT = {b"": "before it answered", b"HTTP/1.1 200 O": "within the head of its answer"}
+
+
+@pytest.mark.parametrize(("said", "when"), SILENT.items(), ids=SILENT.values())
+async def test_app_that_closes_is_told_of_in_plain_words(world: World, said: bytes, when: str) -> None:
+    await world.publish(canned(said))
+    await _expect(world, 502)
+    assert world.logged[-1]["message"] == f"the app closed the connection {when}"
+
+
 CUT = {
     "a length": b"content-length: 100\r\n\r\nhalf",
     "chunks": b"transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyroutes.errors import EmulationGap, PlatformError
-from flyroutes.platform.json.wire import (
-    app_to_json,
-    config_from_json,
-    config_to_json,
-    ip_to_json,
-    machine_to_json,
-)
+from flyroutes.platform.json.config_reader import config_from_json
+from flyroutes.platform.json.config_writer import config_to_json
+from flyroutes.platform.json.wire import app_to_json, ip_to_json, machine_to_json
 from flyroutes.platform.model import (
     IP,
     App,
@@ -35,6 +32,9 @@ from flyroutes.platform.model import (
     Restart,
     Service,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 IMAGE = Image("registry.example/team/web:v2", ("python", "web.py"))
 IMAGES = {IMAGE.ref: IMAGE}
@@ -233,6 +233,34 @@ def test_wrong_value_is_refused_by_path(complaint: str) -> None:
         config_from_json({**image, **given_} if isinstance(given_, dict) else given_, IMAGES)
     assert str(caught.value).startswith(complaint)
     assert caught.value.status == 400
+
+
+def service(**fields: Any) -> dict[str, Any]:
+    return {"services": [{"protocol": "tcp", "internal_port": 80, **fields}]}
+
+
+def check(number: int) -> dict[str, Any]:
+    return {"type": "tcp", "port": number}
+
+
+PLACES: dict[str, Callable[[int], dict[str, Any]]] = {
+    # where a config has a port: the config with that one there
+    "internal_port": lambda number: service(internal_port=number),
+    "ports[0].port": lambda number: port(port=number),
+    "ports[0].start_port": lambda number: port(port=None, start_port=number, end_port=65535),
+    "ports[0].end_port": lambda number: port(port=None, start_port=1, end_port=number),
+    "services[0].checks[0].port": lambda number: service(checks=[check(number)]),
+    "checks.a.port": lambda number: {"checks": {"a": check(number)}},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_port_is_a_number_from_1_to_65535(place: str) -> None:
+    for number in (1, 65535):
+        config_from_json({"image": IMAGE.ref, **PLACES[place](number)}, IMAGES)
+    for number in (0, 65536, -1):
+        with pytest.raises(PlatformError, match=re.escape(place)):
+            config_from_json({"image": IMAGE.ref, **PLACES[place](number)}, IMAGES)
 
 
 KEYS = "image init env services checks restart guest metadata dns stop_config exec cmd ports port handlers a"

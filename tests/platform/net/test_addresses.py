@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, ip_address, ip_network
 
+import pytest
+
 from flyroutes.platform.model import Network
 from flyroutes.platform.net import addresses
 
@@ -26,6 +28,15 @@ def test_no_two_machines_share_an_address_or_a_prefix() -> None:
     assert len({ip_network(f"{plan.public_ip}/112", strict=False) for plan in plans}) == count
     assert len({plan.ipv4 for plan in plans} | {plan.global_services_ip for plan in plans}) == 2 * count
     assert all(ip_address(plan.ipv4) in IPv4Network("172.19.0.0/16") for plan in plans)
+
+
+@pytest.mark.parametrize("index", [0, addresses.MACHINES_PER_NETWORK - 1])
+def test_every_address_of_a_machine_is_in_the_block_it_is_said_to_be_from(index: int) -> None:
+    plan = addresses.machine_addresses(OTHER, index, "syd")
+    assert ip_address(plan.private_ip) in addresses.region_prefix(OTHER, "syd")
+    assert ip_address(plan.public_ip) in addresses.EGRESS_V6
+    for four in (plan.gateway, plan.ipv4, plan.global_services_ip):
+        assert ip_address(four) in addresses.MACHINES_V4
 
 
 def test_primary_ipv4_comes_before_fly_global_services() -> None:

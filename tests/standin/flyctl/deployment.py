@@ -10,7 +10,7 @@ import trio
 import store
 from argv import Refused
 from commands import failing
-from flyroutes.platform.json.wire import config_to_json
+from flyroutes.platform.json.config_writer import config_to_json
 from machines import pairs, seconds
 
 if TYPE_CHECKING:

@@ -58,7 +58,11 @@ class Http1AppConnection(AppConnection):
 
     async def receive(self) -> None:
         """Wait for bytes of the app; Failure."""
-        self.http.receive_data(await self._receive_bytes())
+        data = await self._receive_bytes()
+        if not data and not self.answered:
+            when = "within the head of its answer" if self.http.trailing_data[0] else "before it answered"
+            raise Failure(502, "PU02", f"the app closed the connection {when}")
+        self.http.receive_data(data)
 
     def next_event(self) -> Event | None:
         """What the app has sent next; Failure. h11 takes a 101 that nobody asked for as an error."""
@@ -74,10 +78,9 @@ class Http1AppConnection(AppConnection):
             return bytes(event.data)
         if isinstance(event, h11.EndOfMessage):
             return End(list(event.headers))
-        if isinstance(event, h11.Response | h11.InformationalResponse):
-            self.answered = isinstance(event, h11.Response)
-            return Head(event.status_code, list(event.headers))
-        raise Failure(502, "PU02", "the app closed the connection before it answered")
+        assert isinstance(event, h11.Response | h11.InformationalResponse), event
+        self.answered = isinstance(event, h11.Response)
+        return Head(event.status_code, list(event.headers))
 
     async def flush(self) -> None:
         """Send nothing: HTTP/1.1 has nothing to say of its own."""

@@ -122,7 +122,7 @@ class Http2Stream:
         while self._out:
             self._fill_window()
             await self._connection.flush()
-            if self._out and not self._room():
+            if self._out and self._room() <= 0:
                 await self._connection.window_opened.park()
         await self._connection.flush()
 
