@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from flyroutes.errors import ConfigError
 from flyroutes.platform.model import DEFAULT_NETWORK
-from flyroutes.platform.net.addresses import REGIONS
+from flyroutes.platform.naming import NETWORK_NAME
+from flyroutes.platform.regions import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,8 +65,6 @@ PARTS = (
 ROUTES = (PUBLIC, FLYCAST, WORKER, ECHO)
 """The roles that serve, in the order of every table."""
 
-_NETWORK = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
-"""docs networking/custom-private-networks."""
 _PREFIX = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
@@ -137,7 +136,7 @@ def check_prefix(prefix: str) -> str:
 
 def check_network(name: str) -> str:
     """`name`, if a network may be called so, with the default network's as empty; ConfigError."""
-    if name and not _NETWORK.fullmatch(name):
+    if name and not NETWORK_NAME.fullmatch(name):
         raise ConfigError(f"--network: expected letters, digits and dashes, a letter first, got {name!r}")
     return "" if name == DEFAULT_NETWORK else name
 

@@ -11,12 +11,12 @@ import trio
 from flyroutes.machines_api.client import Fly
 from flyroutes.reference import WORKER, Environment
 from flyroutes.validation import inquiry
-from flyroutes.validation.snapshot import look
+from flyroutes.validation.snapshot import take_snapshot
 
 
 async def _grow(fly: Fly, count: int) -> None:
     """More Machines of the worker until the network has `count` in all."""
-    snapshot = await look(fly, Environment())
+    snapshot = await take_snapshot(fly, Environment())
     standing = sum(len(app.machines) for app in snapshot.apps.values())
     (*_, worker) = snapshot[WORKER].machines
     for _ in range(count - standing):

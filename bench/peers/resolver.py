@@ -11,7 +11,8 @@ import dns.message
 import dns.rrset
 import trio
 
-from flyroutes.local.dns.server import Resolver, serve_udp
+from flyroutes.local.dns.resolver import Resolver
+from flyroutes.local.dns.server import serve_udp
 from flyroutes.platform.model import App, Machine, MachineConfig, Network, Platform
 from flyroutes.platform.net import addresses
 

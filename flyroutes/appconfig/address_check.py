@@ -18,20 +18,20 @@ def check_ips(config: AppConfig, ips: Sequence[IP]) -> tuple[str, ...]:
 
     Sources: docs networking/app-services, networking/flycast, networking/udp-and-tcp, networking/services.
     """
-    services = [service for services in config.services.values() for service in services]
+    services = config.every_service
     types: set[str] = {ip.type for ip in ips}
     found = [*_presence(services, types), *_flycast(services, types), *_public(services, types)]
     return tuple(f"{config.app}: {sentence}" for sentence in found)
 
 
-def _presence(services: list[Service], types: set[str]) -> Iterator[str]:
+def _presence(services: Sequence[Service], types: set[str]) -> Iterator[str]:
     if services and not types:
         yield "has services and no IP address, so only fly-replay reaches it; allocate an address"
     if types and not services:
         yield "has an IP address and no service, so nothing answers there; add a service or release it"
 
 
-def _flycast(services: list[Service], types: set[str]) -> Iterator[str]:
+def _flycast(services: Sequence[Service], types: set[str]) -> Iterator[str]:
     if "private_v6" not in types:
         return
     if types & _PUBLIC:
@@ -47,7 +47,7 @@ def _flycast(services: list[Service], types: set[str]) -> Iterator[str]:
         yield "has a Flycast address and only tls ports, which have no certificate there; add a plain port"
 
 
-def _public(services: list[Service], types: set[str]) -> Iterator[str]:
+def _public(services: Sequence[Service], types: set[str]) -> Iterator[str]:
     if any(service.protocol == "udp" for service in services) and types and "v4" not in types:
         yield "has a udp service and no dedicated v4, the only address that carries UDP; allocate one"
     raw = [port for port in _tcp_ports(services) if not {"http", "tls"} & set(port.handlers)]
@@ -55,5 +55,5 @@ def _public(services: list[Service], types: set[str]) -> Iterator[str]:
         yield f"takes raw TCP on port {raw[0].start}, which a shared v4 cannot tell from other apps' traffic"
 
 
-def _tcp_ports(services: list[Service]) -> list[Port]:
+def _tcp_ports(services: Sequence[Service]) -> list[Port]:
     return [port for service in services if service.protocol == "tcp" for port in service.ports]

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyroutes.appconfig.image.outcome import Build, find_image
-from flyroutes.appconfig.problems import Report, Where
+from flyroutes.appconfig.problems import Problems, Where
 from flyroutes.appconfig.reader import build, groups
-from flyroutes.appconfig.reader.names import app_name
+from flyroutes.appconfig.reader.records import app_name
 from flyroutes.appconfig.reader.schema import ROOT
 from flyroutes.appconfig.reader.source import parse
 from flyroutes.appconfig.reader.tables import Table, fields
-from flyroutes.errors import ConfigError
-from flyroutes.platform.model import Check, Image, MachineConfig, Restart, Service
+from flyroutes.platform.model import Image, MachineConfig, Restart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from flyroutes.platform.model import Service
 
 RELEASE_TIMEOUT = 300.0
 """Seconds that a release command has (docs reference/configuration)."""
@@ -37,9 +37,7 @@ class AppConfig:
     primary_region: str
     """Region code; empty when the file names none."""
     env: Mapping[str, str]
-    """`[env]` as written; `machine_config` adds what flyctl adds."""
-    kill_signal: str
-    kill_timeout: float
+    """`[env]` as written; `machines` have what flyctl adds."""
     image: Image
     processes: Mapping[str, tuple[str, ...]]
     """Process group to the words of its command; no words means the image's own command."""
@@ -52,43 +50,9 @@ class AppConfig:
     """What the local network does not honour, and what will not do what it seems to say."""
 
     @property
-    def services(self) -> Mapping[str, tuple[Service, ...]]:
-        """Process group to its services."""
-        return {group: machine.services for group, machine in self.machines.items()}
-
-    @property
-    def checks(self) -> tuple[Check, ...]:
-        """The top-level checks of all process groups."""
-        return tuple(dict.fromkeys(check for machine in self.machines.values() for check in machine.checks))
-
-    @property
     def every_service(self) -> tuple[Service, ...]:
         """The services of all process groups."""
         return tuple(service for machine in self.machines.values() for service in machine.services)
-
-    @property
-    def restart(self) -> Restart:
-        """Restart policy of the default process group."""
-        return self._default.restart
-
-    @property
-    def memory_mb(self) -> int:
-        """Memory of a Machine of the default process group, in MB."""
-        return self._default.memory_mb
-
-    @property
-    def _default(self) -> MachineConfig:
-        return self.machines.get(groups.APP) or self.machines[min(self.machines)]
-
-    def machine_config(self, group: str) -> MachineConfig:
-        """What a Machine of process group `group` is made of. Raises ConfigError for an unknown group."""
-        if group not in self.machines:
-            known = ", ".join(self.machines)
-            raise ConfigError(
-                f"{self.source}: expected one of the process groups {known}, got {group!r}; "
-                "add it to [processes], or name one of those"
-            )
-        return self.machines[group]
 
 
 def load(path: Path, *, context: Path | None = None, default_app: str | None = None) -> AppConfig:
@@ -99,16 +63,16 @@ def load(path: Path, *, context: Path | None = None, default_app: str | None = N
     Raises ConfigError with all that is wrong, else EmulationGap with all that only Fly can do.
     """
     path = path / "fly.toml" if os.path.isdir(path) else path
-    root = fields(parse(path), ROOT, Where(Report(), str(path)))
-    groups.check(root)
+    root = fields(parse(path), ROOT, Where(Problems(), str(path)))
+    groups.check_sections(root)
     _check_env(root)
     app = _app(root, default_app)
-    before = root.at.report.broken
+    before = root.at.problems.broken
     built = find_image(root, context or Path.cwd())
     commands = _commands(root, built)
-    if root.at.report.broken == before and not root.at.report.gaps:
+    if root.at.problems.broken == before and not root.at.problems.gaps:
         _check_commands(root, commands, built)
-    root.at.report.close()
+    root.at.problems.close()
     return _freeze(root, app, built, commands)
 
 
@@ -169,14 +133,12 @@ def _freeze(root: Table, app: str, built: Build, commands: Mapping[str, tuple[st
         source=Path(root.at.source),
         primary_region=root.get("primary_region", ""),
         env=root.get("env", {}),
-        kill_signal=shared.kill_signal,
-        kill_timeout=shared.kill_timeout,
         image=image,
         processes=root.get("processes") or {groups.APP: ()},
         machines={group: _machine(root, group, shared, command) for group, command in commands.items()},
         release=_release(root, shared, built),
         release_timeout=(root.get("deploy") or {}).get("release_command_timeout", RELEASE_TIMEOUT),
-        warnings=root.at.report.close(),
+        warnings=root.at.problems.close(),
     )
 
 

@@ -14,7 +14,7 @@ _LONGEST = 60
 
 
 @dataclass
-class Report:
+class Problems:
     """What was found while reading; nothing is raised before the whole file is read."""
 
     errors: list[str] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Report:
 class Where:
     """A place in a file: `fly.toml: [[services]] #2 ports #1 force_https`."""
 
-    report: Report
+    problems: Problems
     source: str
     path: str = ""
     top: bool = False
@@ -67,8 +67,8 @@ class Where:
         return replace(self, path=f"line {number}", top=False)
 
     def elsewhere(self, source: str) -> Where:
-        """The top of another file, in the same report."""
-        return Where(self.report, source)
+        """The top of another file, whose problems are told with those of this one."""
+        return Where(self.problems, source)
 
     def header(self, value: Any) -> Where:
         """This place as the file writes it: `[path]` for a table at the top level, `[[path]]` for a list."""
@@ -79,22 +79,22 @@ class Where:
 
     def error(self, expected: str, came: Any, way_out: str = "") -> None:
         """Report an unusable value: what was expected, what came, and (why, and) what to do about it."""
-        self.report.broken += 1
-        self.report.errors.append(
+        self.problems.broken += 1
+        self.problems.errors.append(
             f"{self}: expected {expected}, got {shown(came)}" + (f"; {way_out}" if way_out else "")
         )
 
     def unknown(self, way_out: str) -> None:
         """Report a key that nobody knows."""
-        self.report.errors.append(f"{self}: unknown key, which flyctl would drop without a word; {way_out}")
+        self.problems.errors.append(f"{self}: unknown key, which flyctl would drop without a word; {way_out}")
 
     def gap(self, sentence: str) -> None:
         """Report something that works on Fly and cannot work on the local network."""
-        self.report.gaps.append(f"{self}: {sentence}")
+        self.problems.gaps.append(f"{self}: {sentence}")
 
     def warn(self, sentence: str) -> None:
         """Report something that works, but not as the file's author may think."""
-        self.report.warnings.append(f"{self} {sentence}")
+        self.problems.warnings.append(f"{self} {sentence}")
 
 
 def shown(value: Any) -> str:

@@ -2,43 +2,75 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import select
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.errors import HostError
-from flyroutes.local.host import channel, session
+from flyroutes.commands.targets import reference_files
+from flyroutes.errors import ConfigError, HostError
+from flyroutes.local import channel
+from flyroutes.local.host.app_files import read_apps
+from flyroutes.local.host.door import knock
 from flyroutes.local.host.world import World
-from flyroutes.local.kernel import init
+from flyroutes.local.kernel.processes import exit_code
+from flyroutes.local.settings import Settings
+from flyroutes.text import printable
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
-    from pathlib import Path
+
+_REFERENCE = Path(__file__).resolve().parents[2] / "fly"
 
 
-def run(files: Sequence[Path], command: Sequence[str], default_files: Callable[[], list[Path]]) -> int:
-    """Run `command`; returns its exit status (128 + N for a signal)."""
-    if not files and (door := session.knock()):
-        return _wait(session.start_program(door, command))
-    apps = session.read_apps(files or default_files())
+def define(parser: ArgumentParser) -> None:
+    """Add the verb's words to its parser."""
+    parser.description = "Run CMD on the network that is up, or boot one when FILEs are given or none is up."
+    parser.usage = "flyroutes run [FILE...] -- CMD..."
+    parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
+def act(options: Namespace) -> int:
+    """Do what the words say; returns the program's exit status."""
+    words: list[str] = options.words
+    if "--" not in words or words[-1] == "--":
+        raise ConfigError(
+            f"expected `flyroutes run [FILE...] -- CMD...`, got `flyroutes run {' '.join(words)}`"
+        )
+    split = words.index("--")
+    return run([Path(name) for name in words[:split]], words[split + 1 :])
+
+
+def run(files: Sequence[Path], command: Sequence[str]) -> int:
+    """Run `command` on the network of `files`; returns its exit status (128 + N for a signal).
+
+    Without files on the network that is up, else on one of the reference apps.
+    """
+    if not files and (door := knock()):
+        return _wait(door.start_program(command))
+    apps = read_apps(files or reference_files())
     # What is to be said of the reference apps, the README says.
-    on_log = _show("warning", "error") if files else _show("error")
-    with World(session.settings(apps, {})) as world:
+    reference = {path.resolve().parent for path in files} <= {_REFERENCE}
+    on_log = _show("error") if reference else _show("warning", "error")
+    with World(Settings(apps)) as world:
         from flyroutes.validation import checking  # its libraries are read while the network starts
 
         door = world.wait_ready(on_log)
         for outcome in checking.look(door, apps):
             if not outcome.ok:
-                print(f"flyroutes: {outcome.probe.target} does not work: {outcome.answer}", file=sys.stderr)
-        return _wait_in(world, session.start_program(door, command))
+                answer = printable(outcome.answer)
+                print(f"flyroutes: {outcome.probe.target} does not work: {answer}", file=sys.stderr)
+        return _wait_in(world, door.start_program(command))
 
 
 def _show(*levels: str) -> Callable[[dict[str, Any]], None]:
     def on_log(log: dict[str, Any]) -> None:
         if log.get("level") in levels:
-            print(f"flyroutes: {log['source']}: {log['message']}", file=sys.stderr)
+            print(f"flyroutes: {log['source']}: {printable(log['message'])}", file=sys.stderr)
 
     return on_log
 
@@ -52,7 +84,7 @@ def _leave_signals_to(pid: int) -> None:
 def _wait(pid: int) -> int:
     """Wait for the program."""
     _leave_signals_to(pid)
-    return init.exit_code(os.waitpid(pid, 0)[1])
+    return exit_code(os.waitpid(pid, 0)[1])
 
 
 def _wait_in(world: World, pid: int) -> int:
@@ -62,7 +94,7 @@ def _wait_in(world: World, pid: int) -> int:
     while True:
         readable, _, _ = select.select([ended, world.channel.fileno()], [], [])
         if ended in readable:
-            return init.exit_code(os.waitpid(pid, 0)[1])
+            return exit_code(os.waitpid(pid, 0)[1])
         event, _files = channel.receive(world.channel)
         if event is None:
             raise HostError("the local network ended while the program was running")

@@ -8,33 +8,62 @@ import select
 import socket
 import sys
 import time
+from argparse import ArgumentTypeError
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flyroutes.commands.targets import reference_files
 from flyroutes.errors import ConfigError, HostError
-from flyroutes.local.host import channel, session
-from flyroutes.local.host.world import Door, World
+from flyroutes.local import channel
+from flyroutes.local.host.app_files import read_apps
+from flyroutes.local.host.door import Door, hand_over, open_door
+from flyroutes.local.host.world import World
+from flyroutes.local.settings import Settings
+from flyroutes.text import printable, say
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
-    from pathlib import Path
 
     from flyroutes.appconfig import AppConfig
 
 
-def up(files: Sequence[Path], port: int, cross_network_replays: bool) -> int:
+def define(parser: ArgumentParser) -> None:
+    """Add the verb's options to its parser."""
+    parser.description = "Boot apps, check every route, then follow the logs. Ctrl-C ends it all."
+    parser.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="fly.toml files (default: the four in fly/)"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8080, help="port on this host's loopback for the first public app"
+    )
+    parser.add_argument(
+        "--cross-network-replays",
+        action="store_true",
+        help="let fly-replay reach apps on other networks, as `fly orgs cross-network-replays enable` does",
+    )
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= 65_000):
+        raise ArgumentTypeError(f"expected a port from 0 to 65000, got {text!r}")
+    return int(text)
+
+
+def act(options: Namespace) -> int:
     """Run until Ctrl-C (status 0) or until the network ends by itself (status 1)."""
     began = time.perf_counter()
-    apps = session.read_apps(files)
-    published = _publish(apps, port)
-    listener = session.open_door()
+    apps = read_apps(options.files or reference_files())
+    published = _publish(apps, options.port)
+    listener = open_door()
     _say(f"booting {len(apps)} app{'s' if len(apps) != 1 else ''}: {', '.join(app.app for app in apps)}")
     try:
-        with World(session.settings(apps, published, cross_network_replays)) as world:
+        with World(Settings(apps, published, options.cross_network_replays)) as world:
             from flyroutes.validation import checking  # its libraries are read while the network starts
 
             door = world.wait_ready(_show_log)
             _say(f"network ready after {time.perf_counter() - began:.2f} s; checking the routes")
-            print(f"\n{checking.table(checking.look(door, apps))}\n")
+            _say(f"\n{checking.table(checking.look(door, apps))}\n")
             _say(f"all checks done after {time.perf_counter() - began:.2f} s")
             for app, sock in published.items():
                 _say(f"{app}: http://127.0.0.1:{sock.getsockname()[1]}/")
@@ -49,7 +78,7 @@ def up(files: Sequence[Path], port: int, cross_network_replays: bool) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    say(printable(text, kept="\t\n"), sys.stdout)
 
 
 def _publish(apps: Sequence[AppConfig], port: int) -> dict[str, socket.socket]:
@@ -79,7 +108,7 @@ def _follow(world: World, listener: socket.socket, door: Door) -> int:
     while True:
         readable, _, _ = select.select([world.channel, listener], [], [])
         if listener in readable:
-            session.hand_over(listener, door)
+            hand_over(listener, door)
         if world.channel in readable:
             event, _files = channel.receive(world.channel)
             if event is None:
@@ -98,4 +127,5 @@ def _show_log(log: dict[str, Any]) -> None:
         f"[{log.pop('level', 'info')}]",
         log.pop("message"),
     ]
-    print(" ".join(word for word in words if word), json.dumps(log) if log else "", flush=True)
+    words.append(json.dumps(log) if log else "")
+    _say(" ".join(word for word in words if word))

@@ -2,62 +2,107 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import os
+import re
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.errors import FlyroutesError
+from flyroutes.commands import targets
+from flyroutes.commands.linux import need_linux
+from flyroutes.errors import ConfigError, FlyroutesError
 from flyroutes.live import shell
 from flyroutes.machines_api.client import Fly
+from flyroutes.reference import Environment, check_network
 from flyroutes.report import terminal, write
 from flyroutes.report.json import to_json
-from flyroutes.validation import findings, inquiry, preflight
+from flyroutes.validation import inquiry, preflight
+from flyroutes.validation.why import conclusion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
 
-    from flyroutes.reference import Environment
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
     from flyroutes.validation.preflight import Problem
 
 
-def on_local_network(reports: Sequence[Path], as_json: bool, default_files: Callable[[], list[Path]]) -> int:
-    """Validate the local network that is up, or one made of the reference apps for the purpose.
+def define(parser: ArgumentParser) -> None:
+    """Add the verb's options to its parser."""
+    parser.description = (
+        "Ask from every place by every route, say what does not hold and why. "
+        "Without --org: the local network that is up, or one made for the purpose."
+    )
+    parser.add_argument(
+        "--from-inside",
+        action="store_true",
+        help="ask from the client Machine: no WireGuard tunnel is needed",
+    )
+    parser.add_argument(
+        "--report", action="append", type=Path, default=[], metavar="FILE",
+        help="write a report: .html for people, .json for programs, .xml for JUnit; repeat for more",
+    )  # fmt: skip
+    parser.add_argument(
+        "--settle", type=_seconds, default=10.0, metavar="SECONDS",
+        help="how long to try again what does not hold (default: 10, twice the TTL of a name)",
+    )  # fmt: skip
+    parser.add_argument("-j", "--json", action="store_true", help="JSON output")
+    targets.add_organization(parser, required=False)
+    targets.add_network(parser)
 
-    The validation runs where a WireGuard peer sits: this same command, behind the network's door.
-    """
-    from flyroutes.commands import run as running
 
-    again = [sys.executable, "-m", "flyroutes", "validate"]
-    again += [word for path in reports for word in ("--report", str(path))]
-    return running.run([], [*again, "--json"] if as_json else again, default_files)
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds such as 2.5, got {text!r}")
+    return float(text)
 
 
-def validate(environment: Environment, reports: Sequence[Path], *, from_inside: bool, as_json: bool) -> int:
+def act(options: Namespace) -> int:
     """Validate, and return 0 only for a verdict of pass.
 
     ConfigError for reports that cannot be written, PlatformError when the API cannot be asked, Interrupted
     by a signal.
     """
-    for path in reports:
+    if options.org:
+        environment = targets.environment(options, network=check_network(options.network))
+    elif options.prefix or options.network or options.from_inside:
+        raise ConfigError("--prefix, --network and --from-inside belong to an organization: add --org ORG")
+    elif "FLYROUTES_INSIDE" not in os.environ:
+        return _on_local_network(options)
+    else:
+        environment = Environment()
+    for path in options.report:
         write.check_path(path)
-    report = shell.run(functools.partial(_look, environment, from_inside))
+    report = shell.run(functools.partial(_inquire, environment, options.from_inside, options.settle))
     try:
-        for path in reports:
+        for path in options.report:
             write.write(report, path)
     finally:
         # What was found is worth telling also when a file could not be written.
-        _tell(report, as_json)
-    if not as_json:
-        for path in reports:
+        _tell(report, options.json)
+    if not options.json:
+        for path in options.report:
             print(f"report: {path}")
     return 0 if report.verdict == "pass" else 1
+
+
+def _on_local_network(options: Namespace) -> int:
+    """Validate the local network that is up, or one made of the reference apps for the purpose.
+
+    The validation runs where a WireGuard peer sits: this same command, behind the network's door.
+    """
+    need_linux()
+    from flyroutes.commands.run import run
+
+    again = [sys.executable, "-m", "flyroutes", "validate", "--settle", str(options.settle)]
+    again += [word for path in options.report for word in ("--report", str(path))]
+    return run([], [*again, "--json"] if options.json else again)
 
 
 def _tell(report: Report, as_json: bool) -> None:
@@ -67,13 +112,13 @@ def _tell(report: Report, as_json: bool) -> None:
         terminal.show(report)
 
 
-async def _look(environment: Environment, from_inside: bool) -> Report:
+async def _inquire(environment: Environment, from_inside: bool, settle: float) -> Report:
     started_at, began = time.time(), trio.current_time()
     _refuse(preflight.no_token(environment, os.environ))
     async with Fly.from_environment(os.environ) as fly:
         noted = await _what_is_missing(fly, environment, from_inside)
-        found = await inquiry.find(fly, environment, from_inside=from_inside, say=_say)
-        return findings.report(
+        found = await inquiry.find(fly, environment, from_inside=from_inside, say=_say, settle=settle)
+        return conclusion.report(
             environment,
             found,
             api=fly.base_url,
@@ -87,7 +132,7 @@ async def _what_is_missing(fly: Fly, environment: Environment, from_inside: bool
     """What a reader should know; a FlyroutesError when a validation makes no sense yet."""
     if not environment.prefix:
         return []  # the local network was made for this
-    problems = preflight.problems(await preflight.look(fly, environment))
+    problems = preflight.problems(await preflight.gather(fly, environment))
     standing = [one for one in problems if not (from_inside and one.code in _OF_THIS_HOST)]
     _refuse([one for one in standing if one.fatal and one.code not in _FOR_THE_REPORT])
     return standing

@@ -8,8 +8,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from flyroutes.errors import PlatformError
-from flyroutes.live import look, shell
-from flyroutes.live.flyctl import Flyctl
+from flyroutes.live import inspection, shell
 from flyroutes.live.labels import labels
 from flyroutes.live.plan import DEDICATED_V4_DOLLARS, plan
 from flyroutes.reference import PARTS
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flyroutes.live import found
+    from flyroutes.live.flyctl import Flyctl
     from flyroutes.live.plan import Step
     from flyroutes.reference import Environment
 
@@ -35,8 +35,7 @@ def deploy(environment: Environment, base: Path, *, only_plan: bool) -> int:
 
 async def _deploy(environment: Environment, base: Path, only_plan: bool) -> None:
     made_of = labels(environment, base)
-    fly = await Flyctl.connect(base, environment.organization)
-    apps = await look.organization(fly, environment)
+    fly, apps = await inspection.with_flyctl(environment, base)
     steps = plan(environment, apps, made_of)
     if only_plan:
         print("\n".join(_shown(environment, fly, steps)))
@@ -82,7 +81,7 @@ async def wait_until_healthy(fly: Flyctl, environment: Environment) -> None:
     """Until every app has Machines, all healthy; PlatformError after HEALTHY_SECONDS, naming the rest."""
 
     async def ailing() -> list[str]:
-        return _ailing(environment, await look.organization(fly, environment))
+        return _ailing(environment, await inspection.organization(fly, environment))
 
     if left := await shell.until_none(ailing, HEALTHY_SECONDS):
         raise PlatformError(

@@ -7,14 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from flyroutes.errors import ConfigError, PlatformError
-from flyroutes.live import look, shell, status
-from flyroutes.live.flyctl import Flyctl
+from flyroutes.live import inspection, shell, status
 from flyroutes.live.plan import LONG, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flyroutes.live import found
+    from flyroutes.live.flyctl import Flyctl
     from flyroutes.reference import Environment
 
 GONE_SECONDS = 120.0
@@ -23,7 +23,7 @@ GONE_SECONDS = 120.0
 
 def destroy(environment: Environment, directory: Path, *, yes: bool) -> int:
     """Remove the environment, with what tests left behind; never an app without the mark."""
-    fly, apps = shell.run(functools.partial(_find, environment, directory))
+    fly, apps = shell.run(functools.partial(inspection.with_flyctl, environment, directory))
     ours = {name: app for name, app in apps.items() if _is_ours(environment, app)}
     for name in apps.keys() - ours.keys():
         print(f"flyroutes: {name} stays: it was not made by flyroutes for this organization", file=sys.stderr)
@@ -37,11 +37,6 @@ def destroy(environment: Environment, directory: Path, *, yes: bool) -> int:
     shell.run(functools.partial(_remove, fly, tuple(ours)))
     print(f"removed {len(ours)} apps")
     return 0
-
-
-async def _find(environment: Environment, directory: Path) -> tuple[Flyctl, found.Apps]:
-    fly = await Flyctl.connect(directory, environment.organization)
-    return fly, await look.organization(fly, environment)
 
 
 def _is_ours(environment: Environment, app: found.App) -> bool:
@@ -59,7 +54,7 @@ async def _remove(fly: Flyctl, names: tuple[str, ...]) -> None:
     await shell.take(fly, [Step(("apps", "destroy", *names, "-y"), f"destroy {', '.join(names)}", LONG)])
 
     async def left() -> list[str]:
-        return [app.name for app in await look.app_list(fly) if app.name in names]
+        return [app.name for app in await inspection.app_list(fly) if app.name in names]
 
     if still := await shell.until_none(left, GONE_SECONDS):
         raise PlatformError(

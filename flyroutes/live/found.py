@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-from flyroutes.machines_api.client import IPInfo
+from flyroutes.machines_api.answers import IPInfo
+from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.model import DEFAULT_NETWORK, IPType
 from flyroutes.reference import MARK, METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.machines_api.client import AppInfo, MachineInfo
+    from flyroutes.machines_api.answers import AppInfo, MachineInfo
 
-_GONE = ("destroying", "destroyed")
-_RESTING = ("stopped", "suspended")
+_RESTING = ("created", "stopped", "suspended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Machine:
     checked: bool = False
     """Whether it is configured to have health checks at all."""
     rests: bool = False
-    """Whether Fly Proxy may stop it, and starts it at the next request."""
+    """Whether it may stand still: Fly Proxy starts it at a request, or it is a stand-by for another."""
     label: str = ""
     """The tag of its image."""
     role: str = ""
@@ -43,17 +43,17 @@ class Machine:
 
     @property
     def ours(self) -> bool:
-        """Whether it bears the mark."""
+        """Whether flyroutes made it: it bears the mark."""
         return self.label.startswith(MARK) or bool(self.role)
 
     @property
     def resting(self) -> bool:
-        """Stopped or suspended."""
+        """Whether it stands still and can be started."""
         return self.state in _RESTING
 
     @property
     def healthy(self) -> bool:
-        """Started with every check passing, or stopped where the proxy may do that."""
+        """Started with every check passing, or still where it may be that."""
         if self.resting:
             return self.rests
         reported = self.checks or not self.checked
@@ -68,7 +68,7 @@ class App:
     organization: str = ""
     network: str = ""
     unfinished: bool = False
-    """Whether its newest release never became complete; `fly scale count` refuses such an app."""
+    """Whether its newest release never became complete."""
     ips: tuple[IPInfo, ...] = ()
     machines: tuple[Machine, ...] = ()
 
@@ -110,12 +110,12 @@ def ips(data: list[Mapping[str, Any]] | None) -> tuple[IPInfo, ...]:
 
 
 def machines(data: list[Mapping[str, Any]] | None) -> tuple[Machine, ...]:
-    """`fly machine list --json`."""
-    return tuple(machine(item) for item in data or () if item["state"] not in _GONE)
+    """The Machines of `fly machine list --json` that are not on their way out."""
+    return tuple(machine(item) for item in data or () if item["state"] not in GONE)
 
 
 def machine(data: Mapping[str, Any]) -> Machine:
-    """A Machine of either source."""
+    """A Machine out of flyctl's or the API's JSON."""
     config = data.get("config") or {}
     services = config.get("services") or ()
     return Machine(
@@ -126,7 +126,8 @@ def machine(data: Mapping[str, Any]) -> Machine:
         checks=tuple((check["name"], check["status"]) for check in data.get("checks") or ()),
         checked=bool(config.get("checks")) or any(service.get("checks") for service in services),
         # Printed as false, true or "suspend"; the API also takes the words of fly.toml.
-        rests=any(service.get("autostop") not in (None, False, "off") for service in services),
+        rests=bool(config.get("standbys"))
+        or any(service.get("autostop") not in (None, False, "off") for service in services),
         label=(data.get("image_ref") or {}).get("tag") or "",
         role=(config.get("metadata") or {}).get(METADATA) or "",
     )

@@ -19,7 +19,7 @@ from flyroutes.reference import METADATA, PARTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from flyroutes.machines_api.client import IPInfo
+    from flyroutes.machines_api.answers import IPInfo
     from flyroutes.platform.model import IPType
     from flyroutes.reference import Environment, Part
 
@@ -49,7 +49,7 @@ class Step:
     """US dollars that it adds to each month's bill, beside Machines, which are billed per second."""
 
     def line(self, program: str = "fly") -> str:
-        """The command as one types it."""
+        """The command as a user types it, quoted for a shell."""
         return shlex.join((program, *self.argv))
 
 
@@ -169,7 +169,7 @@ def _run(environment: Environment, part: Part) -> Step:
 def _start(app: App) -> Iterator[Step]:
     """What stands still and nobody else would start."""
     for machine in app.machines:
-        if not machine.rests and (machine.resting or machine.state == "created"):
+        if machine.resting and not machine.rests:
             yield Step(
                 ("machine", "start", machine.id, "-a", app.name), f"start Machine {machine.id} of {app.name}"
             )

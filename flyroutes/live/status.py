@@ -1,82 +1,38 @@
-"""`flyroutes status`: what stands where, in an organization or on the local network, in one table."""
+"""What stands where, in an organization or on the local network, in one table."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
-import os
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-import trio
-
-from flyroutes.errors import HostError
-from flyroutes.live import look, shell
-from flyroutes.live.flyctl import Flyctl
-from flyroutes.machines_api.client import Fly
+from flyroutes.live import inspection, shell
 from flyroutes.platform.model import DEFAULT_NETWORK
-from flyroutes.reference import Environment
 from flyroutes.text import aligned
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from flyroutes.live import found
-    from flyroutes.machines_api.client import IPInfo
+    from flyroutes.machines_api.answers import IPInfo
+    from flyroutes.reference import Environment
 
 _COLUMNS = ("APP", "ROLE", "NETWORK", "IP", "TYPE", "MACHINE", "REGION", "STATE", "CHECKS", "PRIVATE IP")
-_HERE = Environment()
-"""The local network's: its apps bear the names in their fly.toml."""
 
 
-def of_organization(environment: Environment, directory: Path, *, as_json: bool) -> int:
-    """Show the environment's apps in an organization."""
-    _show(environment, shell.run(functools.partial(_ask_flyctl, environment, directory)), as_json)
-    return 0
+def of_organization(environment: Environment, directory: Path) -> found.Apps:
+    """The environment's apps in an organization, with flyctl run in `directory`."""
+    return shell.run(functools.partial(inspection.with_flyctl, environment, directory))[1]
 
 
-async def _ask_flyctl(environment: Environment, directory: Path) -> found.Apps:
-    fly = await Flyctl.connect(directory, environment.organization)
-    return await look.organization(fly, environment)
-
-
-def of_local_network(*, as_json: bool) -> int:
-    """Show all apps of the local network that is up; HostError when none is."""
-    _show(_HERE, _local_apps(), as_json)
-    return 0
-
-
-def _local_apps() -> found.Apps:
-    if "FLYROUTES_INSIDE" in os.environ:
-        return _ask_api()
-    # Not at the top: it needs Linux, and the status of an organization does not.
-    from flyroutes.local.host import session
-
-    door = session.knock()
-    if door is None:
-        raise HostError("no local network of yours is up: start one with `flyroutes up`, or name an --org")
-    apps: found.Apps = session.call_inside(door, _ask_api)
-    return apps
-
-
-def _ask_api() -> found.Apps:
-    async def ask() -> found.Apps:
-        async with Fly.from_environment(os.environ) as fly:
-            return await look.network(fly)
-
-    return trio.run(ask)
-
-
-def _show(environment: Environment, apps: found.Apps, as_json: bool) -> None:
+def text(environment: Environment, apps: found.Apps, *, as_json: bool) -> str:
+    """The apps as JSON, or as a table."""
     if as_json:
-        print(
-            json.dumps(
-                [{"role": environment.role(a.name), **dataclasses.asdict(a)} for a in apps.values()], indent=2
-            )
-        )
-    else:
-        print(table(environment, apps) if apps else f"no app {environment.app('...')} stands there")
+        shown = [{"role": environment.role(app.name), **dataclasses.asdict(app)} for app in apps.values()]
+        return json.dumps(shown, indent=2)
+    return table(environment, apps) if apps else f"no app {environment.app('...')} stands there"
 
 
 def table(environment: Environment, apps: found.Apps) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CIPHERS = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
 """The TLS 1.2 suites of docs networking/tls; TLS 1.3 has OpenSSL's default three, the same as Fly's."""
+MOST_CONTEXTS = 256
 
 
 class Authority:
@@ -43,11 +44,12 @@ class Authority:
     ) -> ssl.SSLContext:
         """The server's TLS context for the name `sni`: its certificate (ECDSA) and what may be agreed on.
 
-        Without a name, a self-signed certificate. Cached without bound: the caller asks only for names of
-        apps that exist.
+        Without a name, a self-signed certificate. At most `MOST_CONTEXTS` are kept for the next client.
         """
         found = self._contexts.get((sni, alpn, versions))
         if found is None:
+            if len(self._contexts) >= MOST_CONTEXTS:
+                self._contexts.clear()
             found = self._contexts[sni, alpn, versions] = server_context(versions)
             self._certify(found, sni)
             if alpn:

@@ -9,50 +9,52 @@ from __future__ import annotations
 import gc
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from flyroutes.errors import FlyroutesError
 from flyroutes.local.authority import Authority
-from flyroutes.local.dns import server
-from flyroutes.local.host.channel import failure
+from flyroutes.local.channel import failure
+from flyroutes.local.dns.resolver import Resolver
+from flyroutes.local.dns.server import serve_tcp, serve_udp
 from flyroutes.local.kernel import etc
 from flyroutes.local.launcher import Launcher
 from flyroutes.local.machines import deploy
-from flyroutes.local.machines.autostop import run_autostop
 from flyroutes.local.machines.control import Control
 from flyroutes.local.machines.health import run_checks
 from flyroutes.local.proxy import Proxy
-from flyroutes.local.spawner.client import KernelClient
+from flyroutes.local.proxy.autostop import run_autostop
+from flyroutes.local.spawner.client import Spawner
 from flyroutes.platform.model import DEFAULT_NETWORK
 from flyroutes.platform.net import addresses
 from flyroutes.platform.net.fabric import resolver_addresses
 
 if TYPE_CHECKING:
     from flyroutes.local.api.server import APIServer
-    from flyroutes.local.host.settings import Settings
-    from flyroutes.local.spawner.server import Spawner
+    from flyroutes.local.settings import Settings
+    from flyroutes.local.spawner.sockets import Sockets
     from flyroutes.platform.model import Machine, Platform
 
 PEER = "laptop"
 
 
-def main(channel: socket.socket, settings: Settings, spawner: Spawner) -> None:
+def main(channel: socket.socket, settings: Settings, sockets: Sockets) -> None:
     """Run the network until the world ends."""
     authority = Authority()
     etc.trust(authority.pem)
     gc.freeze()  # what is imported stays: the collector need not look at it again
-    trio.run(LocalNetwork(Launcher(channel), settings, authority, KernelClient(spawner)).run)
+    trio.run(LocalNetwork(Launcher(channel), settings, authority, Spawner(sockets)).run)
 
 
 class LocalNetwork:
     """Everything that runs in one Trio nursery."""
 
     def __init__(
-        self, launcher: Launcher, settings: Settings, authority: Authority, kernel: KernelClient
+        self, launcher: Launcher, settings: Settings, authority: Authority, spawner: Spawner
     ) -> None:
-        self._kernel = kernel
+        self._spawner = spawner
         self._launcher = launcher
         self._settings = settings
         self._authority = authority
@@ -66,12 +68,12 @@ class LocalNetwork:
         async with trio.open_nursery() as self._nursery:
             nursery = self._nursery
             nursery.start_soon(self._launcher.write)
-            nursery.start_soon(self._kernel.watch)
+            nursery.start_soon(self._spawner.watch)
             self._control = Control(
-                self._kernel, nursery, self._observe, log, settings.region, self._serve_machine
+                self._spawner, nursery, self._observe, log, settings.region, self._serve_machine
             )
             self._proxy = Proxy(self._snapshot, self._control.wake, self._authority, log, settings.region)
-            self._resolver = server.Resolver(self._snapshot)
+            self._resolver = Resolver(self._snapshot)
             await nursery.start(self._proxy.run)
             self._control.publish(cross_network_replays=settings.cross_network_replays)
             nursery.start_soon(run_checks, self._snapshot, self._control.report_check)
@@ -105,7 +107,7 @@ class LocalNetwork:
         await trio.lowlevel.checkpoint()
         peer = self._control.add_peer(PEER, DEFAULT_NETWORK)
         network = self._control.platform.networks[DEFAULT_NETWORK]
-        door = self._kernel.add_peer(peer, network, 0)
+        door = self._spawner.add_peer(peer, network, 0)
         env = {
             "FLY_API_TOKEN": self._settings.token,
             "FLY_FLAPS_BASE_URL": f"http://_api.internal:{addresses.API_PORT}",
@@ -116,7 +118,7 @@ class LocalNetwork:
 
     def _observe(self, platform: Platform) -> None:
         self._proxy.let_go(platform)
-        self._kernel.apply(platform)
+        self._spawner.apply(platform)
         self._proxy.update(platform)
         wanted = set(resolver_addresses(platform))
         for address in wanted - self._resolving:
@@ -127,8 +129,8 @@ class LocalNetwork:
     def _serve_dns(self, address: str) -> None:
         # One socket per address, so that each answer leaves from the address that was asked.
         udp = _bound(socket.SOCK_DGRAM, address, 53)
-        self._nursery.start_soon(server.serve_udp, udp, self._resolver.udp)
-        self._nursery.start_soon(server.serve_tcp, _listener(address, 53), self._resolver.tcp)
+        self._nursery.start_soon(serve_udp, udp, self._resolver.udp)
+        self._nursery.start_soon(serve_tcp, _listener(address, 53), self._resolver.tcp)
 
     async def _serve_api(self, listener: trio.SocketListener) -> None:
         await self._api_ready.wait()
@@ -141,9 +143,7 @@ class LocalNetwork:
             await self._api.serve_machine(trio.SocketListener(sock), machine, self._nursery)
 
     async def _publish(self, app: str, listener: socket.socket) -> None:
-        async def serve(stream: trio.SocketStream) -> None:
-            await self._proxy.serve_published(stream, app)
-
+        serve = partial(self._proxy.serve_published, app_name=app)
         await trio.serve_listeners(serve, [trio.SocketListener(trio.socket.from_stdlib_socket(listener))])
 
 

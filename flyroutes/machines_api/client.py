@@ -14,35 +14,23 @@ from urllib.parse import quote
 import httpx
 
 from flyroutes.errors import ConfigError, PlatformError
+from flyroutes.machines_api import answers
 from flyroutes.machines_api.rate_limit import RateLimit
 from flyroutes.machines_api.transport import Transport
-from flyroutes.machines_api.values import (
-    AppInfo,
-    ExecOutcome,
-    IPInfo,
-    LeaseInfo,
-    MachineInfo,
-    app_info,
-    app_infos,
-    exec_outcome,
-    ip_info,
-    ip_infos,
-    lease_info,
-    machine_info,
-    machine_infos,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from flyroutes.machines_api.answers import AppInfo, ExecOutcome, IPInfo, LeaseInfo, MachineInfo
     from flyroutes.platform.model import IPType
 
 T = TypeVar("T")
-__all__ = ["BASE_URL", "AppInfo", "ExecOutcome", "Fly", "IPInfo", "LeaseInfo", "MachineInfo"]
 
 BASE_URL = "https://api.machines.dev"
 """Of the public API; FLY_FLAPS_BASE_URL, which flyctl reads too, overrides it, as the local network does."""
+
+_FAULTS = "/local/v1/faults"
 
 
 class Fly:
@@ -59,7 +47,7 @@ class Fly:
 
     @property
     def base_url(self) -> str:
-        """Where the API is."""
+        """The URL of the API, without a slash at the end."""
         return self._transport.base_url
 
     @classmethod
@@ -110,33 +98,43 @@ class Fly:
             # Without the answer: it may hold what an app keeps in its environment.
             reason = f"{type(error).__name__}: {error}"
             raise PlatformError(
-                f"{method} /v1{path}: expected the documented JSON, got another ({reason})", 502
+                f"{method} {path}: expected the documented JSON, got another ({reason})", 502
             ) from error
 
+    async def faults(self) -> dict[str, Any]:
+        """What is cut off, and whether distance takes time; of a local network alone, 404 elsewhere."""
+        return await self._read(dict, "GET", _FAULTS)
+
+    async def set_faults(self, faults: Mapping[str, Any]) -> dict[str, Any]:
+        """Break and mend a local network; what `faults` leaves out is whole again."""
+        return await self._read(dict, "PUT", _FAULTS, faults)
+
     async def apps(self, organization: str = "personal") -> tuple[AppInfo, ...]:
-        """The organization's apps."""
-        return await self._read(app_infos, "GET", "/apps", query={"org_slug": organization})
+        """The apps of an organization, by its slug."""
+        return await self._read(
+            answers.many(answers.app_info, "apps"), "GET", "/v1/apps", query={"org_slug": organization}
+        )
 
     async def app(self, name: str) -> AppInfo:
         """One app; 404 when there is none of that name."""
-        return await self._read(app_info, "GET", f"/apps/{quote(name, '')}")
+        return await self._read(answers.app_info, "GET", f"/v1/apps/{quote(name, '')}")
 
     async def create_app(self, name: str, network: str = "", organization: str = "personal") -> None:
         """Create an app, for life on `network` (empty: the default one)."""
         body = {"app_name": name, "org_slug": organization, "network": network}
-        await self._call("POST", "/apps", {key: value for key, value in body.items() if value})
+        await self._call("POST", "/v1/apps", {key: value for key, value in body.items() if value})
 
     async def delete_app(self, name: str, *, force: bool = False) -> None:
         """Delete an app; `force` stops its Machines first."""
-        await self._call("DELETE", f"/apps/{quote(name, '')}", query={"force": "true"} if force else {})
+        await self._call("DELETE", f"/v1/apps/{quote(name, '')}", query={"force": "true"} if force else {})
 
     async def machines(self, app: str) -> tuple[MachineInfo, ...]:
-        """The app's Machines."""
-        return await self._read(machine_infos, "GET", _machines(app))
+        """The Machines of an app."""
+        return await self._read(answers.many(answers.machine_info), "GET", _machines(app))
 
     async def machine(self, app: str, machine_id: str) -> MachineInfo:
         """One Machine; 404 when the app has none with that ID."""
-        return await self._read(machine_info, "GET", _machines(app, machine_id))
+        return await self._read(answers.machine_info, "GET", _machines(app, machine_id))
 
     async def create_machine(
         self,
@@ -150,7 +148,7 @@ class Fly:
         """Create a Machine from an API config, and start it unless `skip_launch`."""
         body = {"config": dict(config), "name": name, "region": region, "skip_launch": skip_launch}
         body = {key: value for key, value in body.items() if value}
-        return await self._read(machine_info, "POST", _machines(app), body)
+        return await self._read(answers.machine_info, "POST", _machines(app), body)
 
     async def update_machine(
         self,
@@ -163,7 +161,7 @@ class Fly:
     ) -> MachineInfo:
         """Give a Machine another config, whole, and boot it into that unless `skip_launch`."""
         body = {"config": dict(config), **({"skip_launch": True} if skip_launch else {})}
-        return await self._read(machine_info, "POST", _machines(app, machine_id), body, nonce=nonce)
+        return await self._read(answers.machine_info, "POST", _machines(app, machine_id), body, nonce=nonce)
 
     async def start(self, app: str, machine_id: str, *, nonce: str = "") -> None:
         """Begin to start a Machine, or to resume a suspended one; `wait` for started."""
@@ -215,11 +213,13 @@ class Fly:
     ) -> LeaseInfo:
         """Lease a Machine for `ttl` seconds, or with the lease's `nonce` keep it; 409 if others hold it."""
         body = {"ttl": ttl, **({"description": description} if description else {})}
-        return await self._read(lease_info, "POST", _machines(app, machine_id, "lease"), body, nonce=nonce)
+        return await self._read(
+            answers.lease_info, "POST", _machines(app, machine_id, "lease"), body, nonce=nonce
+        )
 
     async def lease(self, app: str, machine_id: str) -> LeaseInfo:
         """A Machine's lease; 404 without one."""
-        return await self._read(lease_info, "GET", _machines(app, machine_id, "lease"))
+        return await self._read(answers.lease_info, "GET", _machines(app, machine_id, "lease"))
 
     async def release_lease(self, app: str, machine_id: str, nonce: str) -> None:
         """Give a lease back."""
@@ -242,7 +242,7 @@ class Fly:
         """Run `command` in a started Machine for at most `timeout` seconds. A non-zero exit is no error."""
         body = {"command": list(command), "timeout": timeout, **({"stdin": stdin} if stdin else {})}
         path = _machines(app, machine_id, "exec")
-        return await self._read(exec_outcome, "POST", path, body, seconds=timeout)
+        return await self._read(answers.exec_outcome, "POST", path, body, seconds=timeout)
 
     async def delete_machine(
         self, app: str, machine_id: str, *, force: bool = False, nonce: str = ""
@@ -252,13 +252,13 @@ class Fly:
         await self._call("DELETE", _machines(app, machine_id), query=query, nonce=nonce)
 
     async def ips(self, app: str) -> tuple[IPInfo, ...]:
-        """The app's addresses."""
-        return await self._read(ip_infos, "GET", _ips(app))
+        """The addresses of an app."""
+        return await self._read(answers.many(answers.ip_info, "ips"), "GET", _ips(app))
 
     async def allocate_ip(self, app: str, type: IPType, network: str = "") -> IPInfo:
         """Allocate an address; `network` is where a private_v6 may be used from (empty: the default one)."""
         body = {"type": type, **({"network": network} if network else {})}
-        return await self._read(ip_info, "POST", _ips(app), body)
+        return await self._read(answers.ip_info, "POST", _ips(app), body)
 
     async def release_ip(self, app: str, address: str) -> None:
         """Release an address."""
@@ -266,8 +266,8 @@ class Fly:
 
 
 def _machines(app: str, *rest: str) -> str:
-    return "/".join((f"/apps/{quote(app, '')}/machines", *(quote(part, "") for part in rest)))
+    return "/".join((f"/v1/apps/{quote(app, '')}/machines", *(quote(part, "") for part in rest)))
 
 
 def _ips(app: str) -> str:
-    return f"/apps/{quote(app, '')}/ip_assignments"
+    return f"/v1/apps/{quote(app, '')}/ip_assignments"

@@ -32,7 +32,7 @@ class RateLimit:
 
 def _bucket(method: str, path: str) -> tuple[tuple[str, str], float, int]:
     """(action and identifier, requests a second, burst): 1 and 3, but 5 and 10 to get a Machine."""
-    parts = path.split("/")  # "", apps, APP, machines, ID, ACTION, and what the action is about
-    one_machine = len(parts) == 5 and parts[3] == "machines"
+    parts = path.split("/")  # "", v1, apps, APP, machines, ID, ACTION, and what the action is about
+    one_machine = len(parts) == 6 and parts[4] == "machines"
     rate, burst = _GET_MACHINE if method == "GET" and one_machine else (_PER_SECOND, _BURST)
-    return (method, "/".join(parts[:6])), rate, burst
+    return (method, "/".join(parts[:7])), rate, burst

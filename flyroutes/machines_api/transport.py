@@ -30,7 +30,7 @@ class Transport:
         self._limit = limit
         # A proxy for the outside world knows no `.internal` name, so none is taken from the environment.
         self.http = httpx.AsyncClient(
-            base_url=f"{self.base_url}/v1",
+            base_url=self.base_url,
             headers={"Authorization": _authorization(token)},
             trust_env=False,
             # Inside a network it is plain HTTP, and reading all authorities takes longer than a call.
@@ -62,10 +62,10 @@ class Transport:
                     timeout=ANSWER_SECONDS + seconds,
                 )  # fmt: skip
             except httpx.HTTPError as error:
-                raise self._unreachable(f"{method} /v1{path}", error) from error
+                raise self._unreachable(f"{method} {path}", error) from error
             pause = _retry_after(response)
             if response.status_code != 429 or trio.current_time() + pause > give_up:
-                return _answer(f"{method} /v1{path}", response)
+                return _answer(f"{method} {path}", response)
             await trio.sleep(pause)
 
     def _unreachable(self, call: str, error: httpx.HTTPError) -> PlatformError:

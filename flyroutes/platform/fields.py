@@ -6,19 +6,15 @@ EmulationGap, unless its value asks for nothing (null, false, 0, "", [], {}) or 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from flyroutes.errors import EmulationGap, PlatformError
+from flyroutes.platform.durations import LONGEST, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Choice = TypeVar("Choice", bound=str)
-
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)")
-_LONGEST = 1 << 63  # nanoseconds: what Go's time.Duration holds
 
 
 class Fields:
@@ -40,6 +36,10 @@ class Fields:
     def at(self, key: str) -> str:
         """The path of a field, as `config.services[0].ports`."""
         return f"{self.path}.{key}" if self.path else key
+
+    def inner(self, key: str, honoured: str, anyway: Mapping[str, Any] | None = None) -> Fields:
+        """The object that a field holds; empty when missing or null."""
+        return Fields(self.raw(key), self.at(key), honoured, anyway)
 
     def __contains__(self, key: str) -> bool:
         return self._data.get(key) is not None
@@ -86,7 +86,7 @@ class Fields:
         return [(item, f"{self.at(key)}[{index}]") for index, item in enumerate(value or [])]
 
     def words(self, key: str) -> tuple[str, ...]:
-        """A list of strings."""
+        """A list of strings; empty when missing or null."""
         return tuple(_string(item, path) for item, path in self.many(key))
 
     def named(self, key: str) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Fields:
         return value or {}
 
     def texts(self, key: str) -> dict[str, str]:
-        """An object of strings."""
+        """An object whose values are strings; empty when missing or null."""
         found = self.named(key).items()
         return {
             _string(name, self.at(key)): _string(value, f"{self.at(key)}.{name}") for name, value in found
@@ -128,16 +128,11 @@ def one_of(value: Any, options: tuple[Choice, ...], path: str) -> Choice:
 
 def seconds(value: Any, path: str) -> float:
     """Seconds from a Go duration such as "1m30s", or from a number of nanoseconds (fly-go duration.go)."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST * 1e9:
         return value / 1e9
-    if isinstance(value, str) and len(value) < 100 and value and not _PART.sub("", value):
-        return sum(float(count) * _SECONDS[unit] for count, unit in _PART.findall(value))
+    if isinstance(value, str) and (found := parse_duration(value)) is not None:
+        return found
     wrong(path, 'a time with a unit, such as "10s", or a number of nanoseconds', value)
-
-
-def duration(value: float) -> str:
-    """Seconds as text that Go reads as a duration: "90s", "0.5s"."""
-    return f"{value:.9f}".rstrip("0").rstrip(".") + "s"
 
 
 def _asks_nothing(value: Any) -> bool:

@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from flyroutes.errors import PlatformError
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import Restart
+    from flyroutes.platform.model import Restart, State
 
-State = Literal[
-    "created", "starting", "started", "stopping", "stopped", "suspending", "suspended", "restarting",
-    "replacing", "failed", "destroying", "destroyed",
-]  # fmt: skip
 Action = Literal[
     "start", "launched", "stop", "exited", "crashed", "suspend", "suspended", "restart", "update", "destroy",
     "gone",
@@ -59,6 +55,8 @@ RUNNING: frozenset[State] = frozenset({"starting", "started", "restarting", "rep
 """Must be stopped before it can be destroyed, unless by force."""
 COMING: frozenset[State] = frozenset({"starting", "restarting", "replacing"})
 """On the way to `started` without anybody's doing."""
+GONE: frozenset[State] = frozenset({"destroying", "destroyed"})
+"""No longer there for DNS, Fly Proxy and lists."""
 STARTABLE: frozenset[State] = frozenset({"stopped", "suspended"})
 """What Fly Proxy starts for a request (docs reference/fly-proxy-autostop-autostart)."""
 

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.platform.lifecycle import State
-
 Handler = Literal["http", "tls", "pg_tls", "proxy_proto"]
 IPType = Literal["v4", "shared_v4", "v6", "private_v6"]
 AutoStop = Literal["off", "stop", "suspend"]
 TlsVersion = Literal["TLSv1.2", "TLSv1.3"]
+State = Literal[
+    "created", "starting", "started", "stopping", "stopped", "suspending", "suspended", "restarting",
+    "replacing", "failed", "destroying", "destroyed",
+]  # fmt: skip
+"""Of a Machine (docs machines/machine-states); `lifecycle` has the steps between them."""
 
 DEFAULT_NETWORK = "default"
+MIN_REPLAY_TTL = 10
+"""Seconds for which a replay is remembered at the least (docs networking/dynamic-request-routing)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Check:
 class ReplayCacheRule:
     """When Fly Proxy remembers a replay for a session (docs reference/configuration, replay_cache).
 
-    `path_prefix` may begin with a hostname. `ttl_seconds` is 10 or more.
+    `path_prefix` may begin with a hostname. `ttl_seconds` is MIN_REPLAY_TTL or more.
     """
 
     path_prefix: str
@@ -260,7 +265,7 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A WireGuard peer."""
+    """A WireGuard peer: a laptop that a network counts among its own."""
 
     name: str
     network: str

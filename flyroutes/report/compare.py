@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from flyroutes.report.json import load
-from flyroutes.report.tables import milliseconds, printable, say, worst
+from flyroutes.report.matrix import worst
+from flyroutes.text import milliseconds, printable, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from flyroutes.report.model import AppLine, Report, Result
+    from flyroutes.report.content import AppLine, Report, Result
 
 Sort = Literal["worse", "better", "changed", "new", "gone", "environment", "slower"]
 TITLES: Mapping[Sort, str] = {

@@ -8,17 +8,17 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from flyroutes.report.drawing import SIGNS, drawing
-from flyroutes.report.sections import about, apps, bullets, checks, diagnoses, matrix, routes, safe
-from flyroutes.report.tables import STANDINGS, verdicts
+from flyroutes.report.drawing import drawing
+from flyroutes.report.lanes import SIGNS
+from flyroutes.report.matrix import STANDINGS, verdicts
+from flyroutes.report.sections import apps, bullets, checks, diagnoses, matrix, routes, safe
 
 if TYPE_CHECKING:
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
 
 HERE = Path(__file__).parent
 STYLE = (HERE / "page.css").read_text(encoding="utf-8")
@@ -41,14 +41,14 @@ STANDS = {
 
 
 def to_html(report: Report) -> str:
-    """The whole document."""
+    """The report as one HTML document."""
     anchors = {result.check.id: f"c{index}" for index, result in enumerate(report.results, 1)}
     headline = _headline(report)
     where = " ".join(word for word in (report.organization, report.prefix) if word)
     return PAGE.substitute(
         policy=POLICY,
         style=STYLE,
-        title=safe(f"{headline} · {where} · {_date(report)}"),
+        title=safe(f"{headline} · {where} · {report.date}"),
         verdict=report.verdict,
         sign=SIGNS[report.verdict][0],
         headline=headline,
@@ -64,10 +64,6 @@ def to_html(report: Report) -> str:
         checks=checks(report),
         standings=_standings(report),
     )
-
-
-def _date(report: Report) -> str:
-    return datetime.fromtimestamp(report.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _headline(report: Report) -> str:
@@ -88,7 +84,7 @@ def _lead(report: Report) -> str:
 
 def _facts(report: Report) -> str:
     facts = {
-        "Date": _date(report),
+        "Date": report.date,
         "Organization": report.organization,
         "Prefix": report.prefix or "none",
         "Network": report.network,
@@ -106,7 +102,7 @@ def _wrong(report: Report) -> str:
     lines = []
     for index, one in enumerate(report.diagnoses, 1):
         cause = safe(one.causes[0].sentence) if one.causes else "cause unknown"
-        lines.append(f'<li><a href="#d{index}">{about(one)}</a>: {cause}</li>')
+        lines.append(f'<li><a href="#d{index}">{safe(one.about)}</a>: {cause}</li>')
     if not lines:
         return ""
     inside = "\n".join(lines)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from flyroutes.errors import ConfigError
-from flyroutes.report import model
+from flyroutes.report import content
 
 VERSION = 1
 LONGEST = 253_402_300_799
@@ -21,7 +21,7 @@ LONGEST = 253_402_300_799
 SCHEMA = Path(__file__).parent / "report.schema.json"
 
 
-def to_json(report: model.Report) -> dict[str, Any]:
+def to_json(report: content.Report) -> dict[str, Any]:
     """The report as JSON takes it, with its verdict and counts said, so that a program need not count."""
     counted = {"version": VERSION, "verdict": report.verdict, "counts": dict(report.counts)}
     return {**counted, **_plain(report)}
@@ -35,15 +35,15 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def from_json(data: Any) -> model.Report:
+def from_json(data: Any) -> content.Report:
     """The report that `to_json` made `data` of; ConfigError says what was expected and where."""
     if not isinstance(data, dict) or "version" not in data:
         raise ConfigError(f"expected a report of `flyroutes validate`, got {_short(data)}")
     if data["version"] != VERSION:
         raise ConfigError(f"expected a report of version {VERSION}, got version {_short(data['version'])}")
     derived = ("version", "verdict", "counts")
-    report: model.Report = _read(
-        model.Report, {key: value for key, value in data.items() if key not in derived}, "report"
+    report: content.Report = _read(
+        content.Report, {key: value for key, value in data.items() if key not in derived}, "report"
     )
     if data.get("verdict") != report.verdict:
         raise ConfigError(
@@ -52,7 +52,7 @@ def from_json(data: Any) -> model.Report:
     return report
 
 
-def load(path: Path) -> model.Report:
+def load(path: Path) -> content.Report:
     """The report in a file; ConfigError names the file and what was expected."""
     try:
         return from_json(json.loads(path.read_bytes()))
@@ -68,7 +68,7 @@ def load(path: Path) -> model.Report:
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:
-    """`value` as an object of type `kind`, one of those that the fields of model.py have."""
+    """`value` as an object of type `kind`, one of those that the fields of content.py have."""
     origin, arguments = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(kind, value, where)

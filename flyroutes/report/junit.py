@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flyroutes.report.tables import printable
+from flyroutes.report.content import counts
+from flyroutes.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flyroutes.report.model import Diagnosis, Report, Result
+    from flyroutes.report.content import Diagnosis, Report, Result
 
 
 def to_junit(report: Report) -> str:
-    """The whole document. A failure is a `failure`; what is inconclusive is `skipped`, with its reason."""
-    explained = {id_: diagnosis for diagnosis in report.diagnoses for id_ in diagnosis.checks}
+    """The report as JUnit XML: a `failure` for what fails, `skipped` with its reason for what is open."""
     name = f"flyroutes {report.organization} {report.prefix}".strip()
     root = ET.Element("testsuites", {"name": printable(name), **_totals(report.results)})
-    for kind in dict.fromkeys(result.check.kind for result in report.results):
-        results = [result for result in report.results if result.check.kind == kind]
+    for kind, results in report.by_kind.items():
         began = datetime.fromtimestamp(report.started_at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         suite = ET.SubElement(root, "testsuite", {"name": kind, "timestamp": began, **_totals(results)})
         for result in results:
-            _add_case(suite, result, explained)
+            _add_case(suite, result, report.explained)
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
 def _totals(results: Iterable[Result]) -> dict[str, str]:
     results = list(results)
-    counted = Counter(result.verdict for result in results)
+    counted = counts(results)
     return {
         "tests": str(len(results)),
         "failures": str(counted["fail"]),

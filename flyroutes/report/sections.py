@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
-from flyroutes.reference import ELSEWHERE
-from flyroutes.report.drawing import Lane, lanes, must_nots, outer_lanes
-from flyroutes.report.tables import cells, mark, milliseconds, printable, verdicts
+from flyroutes.report.content import counts
+from flyroutes.report.lanes import Lane, lanes
+from flyroutes.report.matrix import cells, mark, verdicts
+from flyroutes.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from flyroutes.report.model import AppLine, Cause, Diagnosis, Report, Result
+    from flyroutes.report.content import AppLine, Cause, Diagnosis, Kind, Report, Result
 
-KINDS = {
+KINDS: Mapping[Kind, str] = {
     "route": "Routes",
     "setting": "Settings, as the platform tells them",
     "inside": "Seen from within a Machine",
@@ -44,19 +44,13 @@ def table(head: Iterable[str], rows: Iterable[str], caption: str = "") -> str:
     return f"<table>{caption}<thead><tr>{columns}</tr></thead>\n<tbody>{body}</tbody></table>"
 
 
-def about(diagnosis: Diagnosis) -> str:
-    """What a diagnosis is about: its app and route."""
-    parts = (diagnosis.target or "the place that asked", diagnosis.route)
-    return safe(", ".join(part for part in parts if part))
-
-
 def routes(report: Report) -> str:
-    """The drawing in words."""
-    rows = [(lane, lane.target + ("" if lane.works else ", must not work")) for lane in lanes(report)]
-    others = must_nots(report)
-    rows += [(Lane("other ways", "", "", others), "any app, must not work")] if others else []
-    for lane in outer_lanes(report):
-        rows.append((lane, f"{lane.target or 'any app, must not get in'}, from {ELSEWHERE}"))
+    """A table that says in words what the drawing shows."""
+    drawn = lanes(report)
+    rows = [(lane, lane.target + ("" if lane.works else ", must not work")) for lane in drawn.inner]
+    rows += [(Lane("other ways", "", "", drawn.rest), "any app, must not work")] if drawn.rest else []
+    where = " and ".join(drawn.outside)
+    rows += [(lane, f"{lane.target or 'any app, must not get in'}, from {where}") for lane in drawn.outer]
     if not rows:
         return "<p>No route was checked.</p>"
     return table(("Route", "To", "Result"), (_route(*row) for row in rows))
@@ -94,8 +88,7 @@ def _cell(result: Result | None, numbers: Mapping[int, str]) -> str:
 def diagnoses(report: Report, anchors: Mapping[str, str]) -> str:
     """A card for each diagnosis, and one for what none explains; nothing when all passed."""
     cards = [_diagnosis(index, one, anchors) for index, one in enumerate(report.diagnoses, 1)]
-    explained = {id_ for one in report.diagnoses for id_ in one.checks}
-    left = [r for r in report.results if r.verdict != "pass" and r.check.id not in explained]
+    left = [r for r in report.results if r.verdict != "pass" and r.check.id not in report.explained]
     if left:
         links = bullets(
             "explains", (_link(r.check.id, anchors) + f": {safe(r.reason or r.came)}" for r in left)
@@ -111,7 +104,7 @@ def _diagnosis(index: int, one: Diagnosis, anchors: Mapping[str, str]) -> str:
     causes = "\n".join(map(_cause, one.causes))
     explains = bullets("explains", (_link(id_, anchors) for id_ in one.checks))
     return (
-        f'<article class="card diagnosis"><h3 id="d{index}">{index}. {about(one)}</h3>'
+        f'<article class="card diagnosis"><h3 id="d{index}">{index}. {safe(one.about)}</h3>'
         f'<p class="stopped">Stopped at <b>{safe(one.step)}</b>: {safe(one.stopped)}</p>'
         f'<ol class="causes">{causes}</ol><p>It explains:</p>{explains}</article>'
     )
@@ -151,22 +144,20 @@ def apps(apps: Iterable[AppLine]) -> str:
 
 def checks(report: Report) -> str:
     """Every check with its evidence, by kind. The anchors are those that `diagnoses` links to."""
-    numbered = list(enumerate(report.results, 1))
+    numbers = {id(result): index for index, result in enumerate(report.results, 1)}
     parts = []
-    for kind in dict.fromkeys(result.check.kind for result in report.results):
-        of_kind = [(index, result) for index, result in numbered if result.check.kind == kind]
-        counted = Counter(result.verdict for _, result in of_kind)
-        items = "\n".join(_check(index, result) for index, result in of_kind)
-        parts.append(f'<h3>{KINDS[kind]} ({verdicts(counted)})</h3>\n<ol class="checks">\n{items}\n</ol>')
+    for kind, results in report.by_kind.items():
+        items = "\n".join(_check(numbers[id(result)], result) for result in results)
+        head = f"<h3>{KINDS[kind]} ({verdicts(counts(results))})</h3>"
+        parts.append(f'{head}\n<ol class="checks">\n{items}\n</ol>')
     return "\n".join(parts) or "<p>Nothing was checked.</p>"
 
 
 def _check(index: int, result: Result) -> str:
     check = result.check
-    took = "" if result.seconds is None else f" in {milliseconds(result.seconds)} ms"
     evidence = {
         "asked": safe(result.asked),
-        "came": safe((result.came or "nothing") + took),
+        "came": safe(result.evidence),
         "expected": safe(check.expected),
         "because": safe(result.reason),
         "stands on": f"{check.standing}, {_reference(check.reference)}",

@@ -6,28 +6,18 @@ import os
 import shutil
 import sys
 import textwrap
-from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flyroutes.report.tables import (
-    VERDICTS,
-    cells,
-    grid,
-    mark,
-    milliseconds,
-    printable,
-    say,
-    standings,
-    verdicts,
-)
+from flyroutes.report.content import counts
+from flyroutes.report.matrix import cells, grid, mark, standings, verdicts
+from flyroutes.text import printable, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
-    from flyroutes.report.model import Diagnosis, Report, Result
-    from flyroutes.report.tables import Cell
+    from flyroutes.report.content import Diagnosis, Report, Result
+    from flyroutes.report.matrix import Cell
 
 SHOWN = 3
 """Of failures with one explanation, how many are shown with their evidence; the others tell the same."""
@@ -65,7 +55,6 @@ def _wrap(text: str, width: int, indent: str = "", further: str | None = None) -
 
 
 def _heading(report: Report, width: int) -> list[str]:
-    when = datetime.fromtimestamp(report.started_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     where = [
         f"organization {report.organization}",
         f"network {report.network}",
@@ -73,7 +62,7 @@ def _heading(report: Report, width: int) -> list[str]:
     ]
     if report.prefix:
         where.insert(1, f"prefix {report.prefix}")
-    return _wrap(f"{', '.join(where)}, {when}, {report.seconds:.1f} s", width)
+    return _wrap(f"{', '.join(where)}, {report.date}, {report.seconds:.1f} s", width)
 
 
 def _matrix(report: Report, width: int, paint: Callable[[str], str]) -> list[str]:
@@ -108,18 +97,16 @@ def _columns(found: Mapping[Cell, str], width: int) -> Iterator[Mapping[Cell, st
 
 def _others(report: Report, width: int) -> list[str]:
     lines = []
-    for kind in dict.fromkeys(result.check.kind for result in report.results):
-        counted = Counter(result.verdict for result in report.results if result.check.kind == kind)
+    for kind, results in report.by_kind.items():
         if kind != "route":
-            lines.append(f"{kind} {verdicts({name: counted[name] for name in VERDICTS})}")
+            lines.append(f"{kind} {verdicts(counts(results))}")
     return ["", *_wrap(f"Other checks: {'; '.join(lines)}", width)] if lines else []
 
 
 def _diagnosis(
     index: int, diagnosis: Diagnosis, report: Report, width: int, paint: Callable[[str], str]
 ) -> Iterable[str]:
-    about = ", ".join(part for part in (diagnosis.target or "the place that asked", diagnosis.route) if part)
-    yield from _wrap(f"{index}. {about}", width)
+    yield from _wrap(f"{index}. {diagnosis.about}", width)
     explained = set(diagnosis.checks)
     yield from _several([r for r in report.results if r.check.id in explained], width, paint)
     yield from _wrap(f"Stopped at {diagnosis.step}: {diagnosis.stopped}", width, "   ", "     ")
@@ -142,17 +129,15 @@ def _evidence(result: Result, width: int, paint: Callable[[str], str]) -> Iterab
     first, *more = _wrap(f"{result.check.title}", width - 8, " ", "     ")
     yield f"   {paint('FAIL' if result.verdict == 'fail' else '?')}{first}"
     yield from more
-    took = "" if result.seconds is None else f" in {milliseconds(result.seconds)} ms"
-    came = f"{result.came or 'nothing'}{took}; expected {result.check.expected}"
     yield from _wrap(f"asked {result.asked}", width, "     ", "       ")
-    yield from _wrap(f"came {came}", width, "     ", "       ")
+    yield from _wrap(f"came {result.evidence}; expected {result.check.expected}", width, "     ", "       ")
     if result.reason:
         yield from _wrap(f"because {result.reason}", width, "     ", "       ")
 
 
 def _unexplained(report: Report, width: int, paint: Callable[[str], str]) -> list[str]:
     """What no diagnosis explains, those with one reason together."""
-    explained = {id_ for diagnosis in report.diagnoses for id_ in diagnosis.checks}
+    explained = report.explained
     lines: list[str] = []
     for verdict, title in (("fail", "Failed, cause unknown"), ("inconclusive", "Inconclusive")):
         found: dict[str, list[Result]] = {}

@@ -16,7 +16,7 @@ from flyroutes.report.junit import to_junit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
 
 
 def _json_text(report: Report) -> str:

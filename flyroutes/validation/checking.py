@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.local.host import session
 from flyroutes.local.machines.deploy import ip_types
 from flyroutes.text import aligned
 from flyroutes.validation import reach
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flyroutes.appconfig import AppConfig
-    from flyroutes.local.host.world import Door
+    from flyroutes.local.host.door import Door
 
 PATIENCE = 20.0
 """Seconds after which a route that has not passed counts as failed."""
@@ -35,10 +34,7 @@ def probes(apps: Sequence[AppConfig]) -> list[reach.Probe]:
 def look(door: Door, apps: Sequence[AppConfig]) -> list[reach.Outcome]:
     """Run the checks in a fork of this process that goes through the door."""
     planned = probes(apps)
-    outcomes: list[reach.Outcome] = session.call_inside(
-        door, lambda: trio.run(reach.run, planned, PATIENCE, _say_waiting)
-    )
-    return outcomes
+    return door.call_inside(lambda: trio.run(reach.run, planned, PATIENCE, _say_waiting))
 
 
 def _say_waiting(waiting: Sequence[reach.Outcome]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.report.model import Check
+from flyroutes.report.content import Check
 from flyroutes.validation import routes, within
 from flyroutes.validation.planned import Planned, outcomes, seen, status, values
 from flyroutes.validation.routes import NO_ADDRESS, NOTHING_BEHIND, REFUSED, SILENCE
@@ -14,7 +14,7 @@ from flyroutes.validation.snapshot import internal_ports
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.reference import Environment
     from flyroutes.validation.snapshot import AppFound, Snapshot
 

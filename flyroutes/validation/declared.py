@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.report.model import Check, Result
+from flyroutes.report.content import Check, Result
 from flyroutes.validation.snapshot import has_port
 
 if TYPE_CHECKING:

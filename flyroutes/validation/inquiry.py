@@ -1,6 +1,6 @@
 """Carries a validation out: looks at the platform, makes every probe from its place, collects what came.
 
-Eventual consistency has stated bounds. What does not hold at once is tried again until SETTLE seconds are
+Eventual consistency has stated bounds. What does not hold at once is tried again until `settle` seconds are
 over: a name may be remembered for its TTL of 5 s (docs networking/private-networking), and a Machine that Fly
 Proxy starts needs a moment to listen.
 """
@@ -13,13 +13,13 @@ import trio
 
 from flyroutes.errors import PlatformError
 from flyroutes.reference import CLIENT, ELSEWHERE, PARTS
-from flyroutes.report.model import Result
+from flyroutes.report.content import Result
 from flyroutes.validation import checks, declared
 from flyroutes.validation.findings import OBSERVER, Findings
 from flyroutes.validation.places import Place
 from flyroutes.validation.planned import asked, came
 from flyroutes.validation.routes import LAPTOP
-from flyroutes.validation.snapshot import look
+from flyroutes.validation.snapshot import take_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from flyroutes.validation.planned import Planned
     from flyroutes.validation.snapshot import Snapshot
 
-SETTLE = 10.0
-"""Seconds: twice the TTL of a name."""
 RETRY_EVERY = 0.3
 ROUNDS = 2
 """A Machine that was started or stopped in the first makes what was expected out of date."""
@@ -45,10 +43,13 @@ async def find(
     *,
     from_inside: bool,
     say: Callable[[str], None],
-    settle: float = SETTLE,
+    settle: float,
 ) -> Findings:
-    """Look and probe until all is as it should be or time is up. PlatformError when the API fails."""
-    snapshot = await look(fly, environment)
+    """Look and probe until all is as it should be or `settle` seconds are over.
+
+    PlatformError when the API fails.
+    """
+    snapshot = await take_snapshot(fly, environment)
     observer, place = _observer(fly, environment, snapshot, from_inside)
     here = place.machine_id or OBSERVER
     found = Findings(snapshot, observer)
@@ -58,7 +59,7 @@ async def find(
     for _ in range(ROUNDS):
         found.results, found.places = {}, {observer: here}
         await _round(fly, environment, found, place, settle, say)
-        if _states(await look(fly, environment)) == _states(found.snapshot):
+        if _states(await take_snapshot(fly, environment)) == _states(found.snapshot):
             break
         say("Machines were started or stopped meanwhile")
     await _settings(fly, environment, found, settle)
@@ -80,7 +81,7 @@ async def _round(
         *checks.of_the_edge(environment, found.snapshot, found.observer),
     ]
     await _from_place(found, place, found.observer, first, settle)
-    found.snapshot = await look(fly, environment)
+    found.snapshot = await take_snapshot(fly, environment)
     say(f"asking from {sum(len(found.snapshot[part.role].started) for part in PARTS)} Machines")
     await _from_everywhere(fly, environment, found, place, settle)
 
@@ -95,7 +96,7 @@ async def _settings(fly: Fly, environment: Environment, found: Findings, settle:
         if not any(name.endswith("/checks") for name in failing) or trio.current_time() > deadline:
             return
         await trio.sleep(RETRY_EVERY)
-        found.snapshot = await look(fly, environment)
+        found.snapshot = await take_snapshot(fly, environment)
 
 
 def _observer(fly: Fly, environment: Environment, snapshot: Snapshot, from_inside: bool) -> tuple[str, Place]:

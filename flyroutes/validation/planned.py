@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.validation.places import Answer
 
 if TYPE_CHECKING:
-    from flyroutes.report.model import Check, Verdict
+    from flyroutes.report.content import Check, Verdict
 
 Judge = Callable[[Answer], tuple["Verdict", str]]
 """Answer -> verdict and, unless it passes, the reason."""
@@ -26,12 +26,12 @@ class Planned:
 
     @property
     def key(self) -> str:
-        """What tells probes apart."""
+        """The probe as text, equal for equal probes."""
         return json.dumps(self.probe, sort_keys=True)
 
 
 def outcomes(wanted: frozenset[str]) -> Judge:
-    """Passes for these outcomes. A place without a route of that family cannot tell what would come."""
+    """A judge that passes these outcomes. A place without a way there cannot tell what would come."""
 
     def judge(answer: Answer) -> tuple[Verdict, str]:
         if answer.outcome in wanted:
@@ -54,7 +54,7 @@ _MEANING = {
 
 
 def status(code: int) -> Judge:
-    """Passes for this HTTP status."""
+    """A judge that passes this HTTP status alone."""
 
     def judge(answer: Answer) -> tuple[Verdict, str]:
         if answer.outcome == "not ok" and f" {code}" in answer.detail:
@@ -66,7 +66,7 @@ def status(code: int) -> Judge:
 
 
 def values(wanted: frozenset[str], *, exactly: bool = True) -> Judge:
-    """Passes when a DNS answer has these values, and no others if `exactly`."""
+    """A judge that passes when a DNS answer has these values, and no others if `exactly`."""
 
     def judge(answer: Answer) -> tuple[Verdict, str]:
         if answer.outcome not in ("ok", "no address"):
@@ -81,7 +81,7 @@ def values(wanted: frozenset[str], *, exactly: bool = True) -> Judge:
 
 
 def seen(reason: Callable[[Mapping[str, Any]], str]) -> Judge:
-    """Judges what a `look` found: `reason` says what is wrong with it, or nothing."""
+    """A judge of what a `look` found: `reason` says what is wrong with it, or nothing."""
 
     def judge(answer: Answer) -> tuple[Verdict, str]:
         if answer.outcome != "ok":

@@ -1,6 +1,6 @@
 """What is missing to reach an environment from here, each with the command that mends it.
 
-`look` gathers evidence, `problems` judges it, and the caller decides about those that are not fatal.
+`gather` finds evidence, `problems` judges it, and the caller decides about those that are not fatal.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a look from here found."""
+    """What this host and the API say about the way from here to an environment."""
 
     environment: Environment
     status: int = 200
@@ -70,13 +70,13 @@ def check(environment: Environment, env: Mapping[str, str]) -> tuple[Problem, ..
 
     async def main() -> Evidence:
         async with Fly.from_environment(env) as fly:
-            return await look(fly, environment)
+            return await gather(fly, environment)
 
     found = no_token(environment, env)
     return found or problems(trio.run(main))
 
 
-async def look(fly: Fly, environment: Environment) -> Evidence:
+async def gather(fly: Fly, environment: Environment) -> Evidence:
     """Ask the API for the apps and for one Machine, and this host for its addresses and resolver."""
     status, answer, machine_ip, apps = 200, "", "", frozenset[str]()
     try:
@@ -85,16 +85,8 @@ async def look(fly: Fly, environment: Environment) -> Evidence:
     except PlatformError as error:
         status, answer = error.status, str(error)
     addresses = tuple(_listed_addresses()) or tuple(_source_address(machine_ip))
-    return Evidence(
-        environment,
-        status,
-        answer,
-        apps,
-        machine_ip,
-        addresses,
-        tuple(_nameservers()),
-        await _api_addresses(),
-    )
+    resolver = tuple(_nameservers()), await _api_addresses()
+    return Evidence(environment, status, answer, apps, machine_ip, addresses, *resolver)
 
 
 async def _machine_ip(fly: Fly, environment: Environment, apps: frozenset[str]) -> str:
@@ -147,13 +139,8 @@ async def _api_addresses() -> tuple[str, ...]:
 
 def no_token(environment: Environment, env: Mapping[str, str]) -> tuple[Problem, ...]:
     """The problem that comes before all others."""
-    if env.get("FLY_API_TOKEN", "").strip():
-        return ()
-    return (
-        _token(
-            "no-token", "FLY_API_TOKEN: expected a token of the Machines API, got nothing", environment, 2
-        ),
-    )
+    sentence = "FLY_API_TOKEN: expected a token of the Machines API, got nothing"
+    return () if env.get("FLY_API_TOKEN", "").strip() else (_token("no-token", sentence, environment, 2),)
 
 
 def problems(evidence: Evidence, roles: Sequence[str] = ROUTES) -> tuple[Problem, ...]:
@@ -164,7 +151,9 @@ def problems(evidence: Evidence, roles: Sequence[str] = ROUTES) -> tuple[Problem
 
 
 def _token(code: str, sentence: str, environment: Environment, exit_status: int = 1) -> Problem:
-    command = f"export FLY_API_TOKEN=$(fly tokens create org -o {environment.organization} -x 2h)"
+    # flyctl would use the refused token too, and prefers it to a login.
+    first = "unset FLY_ACCESS_TOKEN FLY_API_TOKEN; " if code == "token-refused" else ""
+    command = f"{first}export FLY_API_TOKEN=$(fly tokens create org -o {environment.organization} -x 2h)"
     return Problem(code, sentence, command, exit_status=exit_status)
 
 

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from flyroutes.errors import PlatformError
+from flyroutes.platform.lifecycle import GONE
 from flyroutes.reference import PARTS, ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from flyroutes.machines_api.client import Fly, IPInfo, MachineInfo
-    from flyroutes.reference import Environment
+    from flyroutes.machines_api.answers import IPInfo, MachineInfo
+    from flyroutes.machines_api.client import Fly
+from flyroutes.reference import Environment
 
-_GONE = ("destroying", "destroyed")
 PUBLIC_TYPES = frozenset({"v4", "shared_v4", "v6"})
 
 
@@ -35,7 +36,7 @@ class AppFound:
 
     @property
     def started(self) -> tuple[MachineInfo, ...]:
-        """Its Machines that run."""
+        """Its Machines in the state `started`."""
         return tuple(machine for machine in self.machines if machine.state == "started")
 
     def of_type(self, *types: str) -> tuple[IPInfo, ...]:
@@ -102,12 +103,12 @@ def has_port(entry: Mapping[str, Any], number: int) -> bool:
     return bool(start) and start <= number <= (entry.get("port") or entry.get("end_port") or 0)
 
 
-async def look(fly: Fly, environment: Environment) -> Snapshot:
+async def take_snapshot(fly: Fly, environment: Environment) -> Snapshot:
     """Read all apps of the environment at once. PlatformError for anything but an app that is not there."""
     found: dict[str, AppFound] = {}
 
     async def one(role: str) -> None:
-        found[role] = await _look_at(fly, role, environment.app(role))
+        found[role] = await _read_app(fly, role, environment.app(role))
 
     async with trio.open_nursery() as nursery:
         for part in PARTS:
@@ -115,11 +116,11 @@ async def look(fly: Fly, environment: Environment) -> Snapshot:
     return Snapshot({part.role: found[part.role] for part in PARTS})
 
 
-async def _look_at(fly: Fly, role: str, name: str) -> AppFound:
+async def _read_app(fly: Fly, role: str, name: str) -> AppFound:
     try:
         app = await fly.app(name)
         ips, machines = await fly.ips(name), await fly.machines(name)
-        standing = tuple(machine for machine in machines if machine.state not in _GONE)
+        standing = tuple(machine for machine in machines if machine.state not in GONE)
         return AppFound(role, name, True, app.network, ips, standing)
     except PlatformError as error:
         if error.status != 404:

@@ -11,7 +11,7 @@ from flyroutes.validation import routes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
 
     Look = Mapping[str, Any]
     """What the probe `look` found."""
@@ -74,35 +74,37 @@ def where(look: Look, kind: str, port: int) -> str:
     return f"nobody listens on {kind} {port}" + (f", but on {', '.join(map(str, others))}" if others else "")
 
 
-def proxied(look: Look, ports: list[int]) -> str:
-    """What is wrong with the listeners of a service behind Fly Proxy (ladder A1)."""
-    for port in ports or [routes.PORT]:
-        if not for_proxy(look, port):
-            return f"{where(look, 'tcp', port)}: Fly Proxy comes in over IPv4, so it must be 0.0.0.0"
-    return ""
+def bound_sockets(role: str, internal_ports: list[int]) -> list[tuple[str, int]]:
+    """The sockets, as (kind, port), that the routes of an app of that role end at."""
+    if role == ECHO:
+        return [("udp", UDP_PORT), ("tcp", UDP_PORT)]
+    return [("tcp", port) for port in (role != WORKER and internal_ports) or [routes.PORT]]
 
 
-def worker(look: Look) -> str:
-    """What is wrong with the listener of the 6PN worker (ladder B1)."""
-    if on_6pn(look, "tcp", routes.PORT):
-        return ""
-    return f"{where(look, 'tcp', routes.PORT)}: 6PN is IPv6, so it must be fly-local-6pn or [::]"
+def lacking(role: str, look: Look, kind: str, port: int) -> str:
+    """The address that a server must listen at and does not; empty when it does."""
+    if kind == "udp" and not on_global_services(look, port):
+        return "fly-global-services"
+    if kind == "udp" or role == WORKER:
+        return "" if on_6pn(look, kind, port) else "fly-local-6pn"
+    return "" if for_proxy(look, port) else "0.0.0.0"
 
 
-def echo(look: Look) -> str:
-    """What is wrong with the listeners of the echo (docs networking/udp-and-tcp)."""
-    if not on_global_services(look, UDP_PORT):
-        return f"{where(look, 'udp', UDP_PORT)}: answers to the public leave from fly-global-services alone"
-    if not on_6pn(look, "udp", UDP_PORT):
-        return f"{where(look, 'udp', UDP_PORT)}: over 6PN it must be fly-local-6pn"
-    return proxied(look, [UDP_PORT])
+_BECAUSE = {
+    ("tcp", "0.0.0.0"): "Fly Proxy comes in over IPv4, so it must be 0.0.0.0",
+    ("tcp", "fly-local-6pn"): "6PN is IPv6, so it must be fly-local-6pn or [::]",
+    ("udp", "fly-global-services"): "answers to the public leave from fly-global-services alone",
+    ("udp", "fly-local-6pn"): "over 6PN it must be fly-local-6pn",
+}
+"""(kind, address that is lacking) -> why it must be that one (docs networking/app-services, udp-and-tcp)."""
 
 
 def listeners(role: str, look: Look, internal_ports: list[int]) -> str:
-    """What is wrong with what a Machine of that role listens on."""
-    if role == ECHO:
-        return echo(look)
-    return worker(look) if role == WORKER else proxied(look, internal_ports)
+    """What is wrong with what a Machine of that role listens on; empty when nothing is."""
+    for kind, port in bound_sockets(role, internal_ports):
+        if address := lacking(role, look, kind, port):
+            return f"{where(look, kind, port)}: {_BECAUSE[kind, address]}"
+    return ""
 
 
 LISTEN_REFERENCE = {

@@ -25,7 +25,7 @@ GROUPS = '[processes]\nweb = "serve"\nwork = "work hard"\n'
 @pytest.mark.fact("runtime.restart-default")
 def test_defaults_are_those_of_fly(read: Read) -> None:
     config = read("")
-    machine = config.machine_config("app")
+    machine = config.machines["app"]
     assert (config.app, config.primary_region, config.processes) == ("web", "", {"app": ()})
     assert (machine.kill_signal, machine.kill_timeout, machine.memory_mb) == ("SIGINT", 5.0, 256)
     assert machine.restart == Restart("on-failure", 10)
@@ -35,8 +35,8 @@ def test_defaults_are_those_of_fly(read: Read) -> None:
 
 @pytest.mark.fact("runtime.checks-defaults", "proxy.concurrency-default")
 def test_checks_and_limits_that_say_nothing(read: Read) -> None:
-    (service,) = read(HTTP + "[checks]\nup = { type = 'tcp', port = 1 }").services["app"]
-    (check,) = read("[checks]\nup = { type = 'tcp', port = 1 }").checks
+    (service,) = read(HTTP + "[checks]\nup = { type = 'tcp', port = 1 }").machines["app"].services
+    (check,) = read("[checks]\nup = { type = 'tcp', port = 1 }").machines["app"].checks
     assert (check.grace_period, check.interval, check.timeout) == (1, 15, 2)
     assert service.concurrency == Concurrency("connections", 20, None)
 
@@ -44,7 +44,7 @@ def test_checks_and_limits_that_say_nothing(read: Read) -> None:
 @pytest.mark.fact("proxy.http-service")
 def test_http_service_is_one_service_with_two_ports(read: Read) -> None:
     """Only port 80 redirects; only port 443 has TLS options."""
-    (service,) = read(HTTP + 'force_https = true\ntls_options = { alpn = ["mqtt"] }').services["app"]
+    (service,) = read(HTTP + 'force_https = true\ntls_options = { alpn = ["mqtt"] }').machines["app"].services
     assert service == Service(
         "tcp",
         8080,
@@ -66,7 +66,7 @@ def test_replay_cache_reaches_every_port(service: str, table: str, read: Read) -
     rule = 'path_prefix = "/api"\nttl_seconds = 600\ntype = "header"\nname = "Authorization"\n'
     config = read(f"{service}[[{table}.http_options.replay_cache]]\n{rule}allow_bypass = true\n")
     expected = (ReplayCacheRule("/api", 600, "header", "Authorization", allow_bypass=True),)
-    (found,) = config.services["app"]
+    (found,) = config.machines["app"].services
     assert {port.http_options.replay_cache for port in found.ports} == {expected}
     assert config.warnings == ()
 
@@ -89,7 +89,7 @@ def test_options_of_both_ports(read: Read) -> None:
     One = "value"
     Two = ["value1", "value2"]
     """
-    (service,) = read(text).services["app"]
+    (service,) = read(text).machines["app"].services
     headers = (("gone", ()), ("one", ("value",)), ("two", ("value1", "value2")))
     options = HttpOptions(True, False, 600, 5, True, headers)
     assert service.ports == (
@@ -127,7 +127,7 @@ def test_service_keys_reach_the_service(read: Read) -> None:
     timeout = "1m"
     headers = { X-A = "b" }
     """
-    (service,) = read(text).services["app"]
+    (service,) = read(text).machines["app"].services
     assert service.ports == (Port(9000, 9005, ("proxy_proto",), proxy_proto_version="v2"),)
     assert (service.autostop, service.autostart, service.min_machines_running) == ("stop", True, 2)
     assert service.concurrency == Concurrency("requests", 5, 7)
@@ -141,7 +141,7 @@ def test_service_keys_reach_the_service(read: Read) -> None:
     ("written", "meant"), [("true", "stop"), ('"stop"', "stop"), ("false", "off"), ('"off"', "off")]
 )
 def test_autostop_is_a_word_or_a_boolean(read: Read, written: str, meant: str) -> None:
-    (service,) = read(f"{HTTP}auto_stop_machines = {written}").services["app"]
+    (service,) = read(f"{HTTP}auto_stop_machines = {written}").machines["app"].services
     assert service.autostop == meant
 
 
@@ -150,7 +150,7 @@ def test_autostop_is_a_word_or_a_boolean(read: Read, written: str, meant: str) -
     [("120", 120), ('"2m"', 120), ('"1m30s"', 90), ('"1.5s"', 1.5), ('"250ms"', 0.25), ("0", 0)],
 )
 def test_kill_timeout_counts_seconds(read: Read, written: str, seconds: float) -> None:
-    assert read(f"kill_timeout = {written}").kill_timeout == pytest.approx(seconds)
+    assert read(f"kill_timeout = {written}").machines["app"].kill_timeout == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
@@ -166,14 +166,14 @@ def test_kill_timeout_counts_seconds(read: Read, written: str, seconds: float) -
     ],
 )
 def test_memory_in_all_its_spellings(read: Read, vm: str, megabytes: int) -> None:
-    assert read(f"[[vm]]\n{vm}").memory_mb == megabytes
+    assert read(f"[[vm]]\n{vm}").machines["app"].memory_mb == megabytes
 
 
 @pytest.mark.fact("runtime.env-primary-region")
 def test_env_gets_what_flyctl_adds(read: Read) -> None:
     config = read('primary_region = "iad"\n[env]\nN = 8080\nB = true\nPRIMARY_REGION = "ord"')
     assert config.env == {"N": "8080", "B": "true", "PRIMARY_REGION": "ord"}
-    assert config.machine_config("app").env == {
+    assert config.machines["app"].env == {
         "N": "8080",
         "B": "true",
         "PRIMARY_REGION": "iad",
@@ -202,35 +202,33 @@ def test_process_groups_get_what_names_them(read: Read) -> None:
     port = 7
     """
     config = read(text)
-    web, work = config.machine_config("web"), config.machine_config("work")
+    web, work = config.machines["web"], config.machines["work"]
     assert (web.command, work.command) == (("serve",), ("work", "hard"))
     assert (len(web.services), len(work.services)) == (0, 1)
     assert (web.memory_mb, work.memory_mb) == (300, 600)
     assert (web.restart.policy, work.restart.policy) == ("on-failure", "always")
     assert (web.checks, work.checks) == ((Check("alive", "tcp", 7),), ())
-    assert (config.memory_mb, config.restart.policy, config.checks) == (300, "on-failure", web.checks)
-    with pytest.raises(ConfigError, match=r"one of the process groups web, work, got 'app'"):
-        config.machine_config("app")
+    assert list(config.machines) == ["web", "work"]
 
 
 @pytest.mark.parametrize(
     ("written", "policy"), [("never", "no"), ("always", "always"), ("on-failure", "on-failure")]
 )
 def test_restart_policy_in_the_spelling_of_the_api(read: Read, written: str, policy: str) -> None:
-    assert read(f'[[restart]]\npolicy = "{written}"').restart.policy == policy
+    assert read(f'[[restart]]\npolicy = "{written}"').machines["app"].restart.policy == policy
 
 
 def test_check_without_port_takes_that_of_http_service(read: Read) -> None:
     config = read(HTTP + '[checks.up]\ntype = "http"\npath = "/up"\ninterval = 15000')
-    assert config.checks == (Check("up", "http", 8080, path="/up"),)
+    assert config.machines["app"].checks == (Check("up", "http", 8080, path="/up"),)
 
 
 def test_command_of_a_group_replaces_cmd_and_leaves_entrypoint(read: Read) -> None:
     dockerfile = 'FROM scratch\nENTRYPOINT ["init", "--"]\nCMD ["serve"]\n'
     config = read('[processes]\nweb = ""\nwork = "work hard"', Dockerfile=dockerfile)
     assert config.image.command == ("init", "--", "serve")
-    assert config.machine_config("web").command == ()
-    assert config.machine_config("work").command == ("init", "--", "work", "hard")
+    assert config.machines["web"].command == ()
+    assert config.machines["work"].command == ("init", "--", "work", "hard")
     assert config.processes == {"web": (), "work": ("work", "hard")}
 
 
@@ -246,14 +244,14 @@ def test_command_of_a_group_replaces_cmd_and_leaves_entrypoint(read: Read) -> No
 def test_experimental_commands(read: Read, experimental: str, command: tuple[str, ...]) -> None:
     dockerfile = 'FROM scratch\nENTRYPOINT ["e"]\nCMD ["serve"]\n'
     config = read(f"[experimental]\n{experimental}", Dockerfile=dockerfile)
-    assert config.machine_config("app").command == command
+    assert config.machines["app"].command == command
 
 
 def test_without_dockerfile_the_directory_is_the_image(tmp_path: Path) -> None:
     (tmp_path / "fly.toml").write_text('app = "five"\n[processes]\napp = "python -m http.server"')
     config = load(tmp_path, context=tmp_path)
     assert (config.image.workdir, config.image.copies) == ("/app", ((str(tmp_path), "/app"),))
-    assert config.machine_config("app").command == ("python", "-m", "http.server")
+    assert config.machines["app"].command == ("python", "-m", "http.server")
 
 
 def test_app_may_be_named_from_outside(tmp_path: Path) -> None:
@@ -304,5 +302,5 @@ def test_files_belong_to_their_groups(read: Read) -> None:
     local_path = ""
     """
     config = read(text, one_txt="1", two_txt="")
-    assert config.machine_config("app").files == (("/config/one", b"1"),)
-    assert config.machine_config("web").files == (("/config/two", b""),)
+    assert config.machines["app"].files == (("/config/one", b"1"),)
+    assert config.machines["web"].files == (("/config/two", b""),)

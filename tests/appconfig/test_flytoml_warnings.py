@@ -110,5 +110,5 @@ def test_gap(read: Read, text: str, possible: str, missing: str) -> None:
 
 def test_clamped_time_is_what_the_check_uses(read: Read) -> None:
     config = read(HTTP + 'checks = [{ interval = "1ms", timeout = "90s", grace_period = "0s" }]')
-    (check,) = config.services["app"][0].checks
+    (check,) = config.machines["app"].services[0].checks
     assert (check.interval, check.timeout, check.grace_period) == (1, 60, 0)

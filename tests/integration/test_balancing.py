@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from conftest import Scratch
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.reference import Environment
     from flyroutes.validation.places import Place
 

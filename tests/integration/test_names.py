@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyroutes.platform.net.addresses import DNS_SERVER, REGIONS
+from flyroutes.platform.net.addresses import DNS_SERVER
+from flyroutes.platform.regions import REGIONS
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
 from tests.support import programs
 from tests.support.asking import NO_WAY, awake, becomes, http, in_vain

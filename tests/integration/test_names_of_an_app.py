@@ -19,7 +19,8 @@ from tests.support.regions import FAR, NEAR, NOWHERE
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 DOCS = "docs networking/private-networking"

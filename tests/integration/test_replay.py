@@ -16,7 +16,7 @@ from tests.support.regions import FAR, NEAR, NOWHERE
 if TYPE_CHECKING:
     from conftest import Scratch
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.validation.places import Place
 
     Orders = dict[str, tuple[dict[str, str], str]]

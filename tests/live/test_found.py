@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flyroutes.live import found
-from flyroutes.machines_api.client import AppInfo, IPInfo, MachineInfo
+from flyroutes.machines_api.answers import AppInfo, IPInfo, MachineInfo
 
 MACHINE: dict[str, Any] = {
     "id": "e28650e9ce1586",
@@ -40,6 +40,9 @@ def test_a_machine() -> None:
         ({"state": "stopped", "config": {"services": [{"autostop": False}]}}, False),
         ({"state": "stopped", "config": {}}, False),
         ({"state": "starting"}, False),
+        ({"state": "created", "config": {"standbys": ["e28650e9ce1587"]}}, True),
+        ({"state": "stopped", "config": {"standbys": ["e28650e9ce1587"]}}, True),
+        ({"state": "created", "config": {}}, False),
         ({"checks": [{"name": "x", "status": "critical"}]}, False),
         ({"checks": []}, False),
         ({"checks": None, "config": {}}, True),

@@ -9,7 +9,7 @@ import pytest
 from flyroutes.errors import PlatformError
 from flyroutes.live.found import App, Apps, Machine
 from flyroutes.live.plan import plan
-from flyroutes.machines_api.client import IPInfo
+from flyroutes.machines_api.answers import IPInfo
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PARTS, PUBLIC, ROUTES, WORKER, Environment
 
 HERE = Environment("acme", "t", "mine", ("iad", "ams"))
@@ -112,6 +112,14 @@ DIFFERENCES = {
     "a stopped Machine that nobody starts": (
         _with(CLIENT, machines=(replace(_app(CLIENT).machines[0], state="stopped"),)),
         ["fly machine start client-iad -a client"],
+    ),
+    "a Machine that was never started": (
+        _with(CLIENT, machines=(replace(_app(CLIENT).machines[0], state="created"),)),
+        ["fly machine start client-iad -a client"],
+    ),
+    "a stand-by that was never started": (
+        _with(WORKER, machines=(*_WORKERS, replace(_WORKERS[0], state="created", rests=True))),
+        [],
     ),
     "a stopped Machine that the proxy starts": (
         _with(FLYCAST, machines=tuple(replace(one, state="stopped") for one in _app(FLYCAST).machines)),

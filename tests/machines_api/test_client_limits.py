@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
-MACHINE = "/apps/web/machines/m1"
+MACHINE = "/v1/apps/web/machines/m1"
 
 
 async def _seconds(*requests: tuple[str, str]) -> list[float]:
@@ -42,8 +42,8 @@ async def test_getting_a_machine_may_be_faster(autojump_clock: MockClock) -> Non
 async def test_each_action_on_each_machine_counts_for_itself(autojump_clock: MockClock) -> None:
     others = [
         ("POST", f"{MACHINE}/stop"),
-        ("POST", "/apps/web/machines/m2/start"),
-        ("GET", "/apps/web/machines"),
+        ("POST", "/v1/apps/web/machines/m2/start"),
+        ("GET", "/v1/apps/web/machines"),
     ]
     moments = await _seconds(*[("POST", f"{MACHINE}/start")] * 3, *others, ("POST", f"{MACHINE}/start"))
     assert moments == [0, 0, 0, 0, 0, 0, 1]

@@ -11,7 +11,7 @@ from flyroutes.platform.lifecycle import TRANSITIONS, after, next_after_exit
 from flyroutes.platform.model import Restart
 
 if TYPE_CHECKING:
-    from flyroutes.platform.lifecycle import State
+    from flyroutes.platform.model import State
 
 
 def test_a_life_from_creation_to_the_end() -> None:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flyroutes.reference import ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.report.model import AppLine, Cause, Check, Diagnosis, MachineLine, Report, Result
+from flyroutes.report.content import AppLine, Cause, Check, Diagnosis, MachineLine, Report, Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from flyroutes.report.model import Kind
+    from flyroutes.report.content import Kind
 
 PLACES = ("laptop", *ROUTES, "elsewhere")
 HOW = {

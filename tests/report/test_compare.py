@@ -18,7 +18,7 @@ from tests.report import sample_reports
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
 
 GOOD = sample_reports.good()
 FIRST = GOOD.results[0]

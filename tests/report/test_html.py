@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyroutes.report.html import STYLE, to_html
-from flyroutes.report.tables import printable
+from flyroutes.text import printable
 from tests.report import sample_reports
 
 if TYPE_CHECKING:
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
 
 SAMPLES = ("good", "bad", "inconclusive", "hostile")
 VOID = {"meta", "br"}

@@ -12,7 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flyroutes.errors import ConfigError
-from flyroutes.report import model
+from flyroutes.report.content import (
+    AppLine,
+    Cause,
+    Check,
+    Diagnosis,
+    Kind,
+    MachineLine,
+    Report,
+    Result,
+    Standing,
+    Verdict,
+)
 from flyroutes.report.html import to_html
 from flyroutes.report.json import SCHEMA, from_json, load, to_json
 from flyroutes.report.junit import to_junit
@@ -23,8 +34,11 @@ VALIDATOR = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
 SAMPLES = ("good", "bad", "inconclusive", "hostile")
 WORDS = st.text(st.characters(), max_size=8)
 SECONDS = st.floats(0, 1e9)
-KINDS = {"verdict": st.sampled_from(get_args(model.Verdict)), "kind": st.sampled_from(get_args(model.Kind))}
-KINDS["standing"] = st.sampled_from(get_args(model.Standing))
+KINDS = {
+    "verdict": st.sampled_from(get_args(Verdict)),
+    "kind": st.sampled_from(get_args(Kind)),
+}
+KINDS["standing"] = st.sampled_from(get_args(Standing))
 
 
 def some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -36,16 +50,12 @@ def built(kind: Any, **special: st.SearchStrategy[Any]) -> st.SearchStrategy[Any
     return st.builds(kind, **{name: special.get(name, KINDS.get(name, WORDS)) for name in names})
 
 
-RESULTS = built(
-    model.Result, check=built(model.Check, works=st.booleans()), seconds=st.none() | st.floats(0, 9)
-)
-DIAGNOSES = built(model.Diagnosis, causes=some(built(model.Cause, proven=st.booleans())), checks=some(WORDS))
-MACHINES = built(model.MachineLine, checks=some(st.tuples(WORDS, WORDS)))
-APPS = built(
-    model.AppLine, found=st.booleans(), ips=some(st.tuples(WORDS, WORDS, WORDS)), machines=some(MACHINES)
-)
+RESULTS = built(Result, check=built(Check, works=st.booleans()), seconds=st.none() | st.floats(0, 9))
+DIAGNOSES = built(Diagnosis, causes=some(built(Cause, proven=st.booleans())), checks=some(WORDS))
+MACHINES = built(MachineLine, checks=some(st.tuples(WORDS, WORDS)))
+APPS = built(AppLine, found=st.booleans(), ips=some(st.tuples(WORDS, WORDS, WORDS)), machines=some(MACHINES))
 REPORTS = built(
-    model.Report,
+    Report,
     started_at=SECONDS,
     seconds=SECONDS,
     versions=st.dictionaries(WORDS, WORDS, max_size=2),
@@ -66,7 +76,7 @@ def test_a_sample_keeps_to_the_schema_and_comes_back(name: str) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(REPORTS)
-def test_any_report_comes_back_and_can_be_told(report: model.Report) -> None:
+def test_any_report_comes_back_and_can_be_told(report: Report) -> None:
     data = json.loads(json.dumps(to_json(report), allow_nan=False))
     VALIDATOR.validate(data)
     assert from_json(data) == report
@@ -77,8 +87,8 @@ def test_any_report_comes_back_and_can_be_told(report: model.Report) -> None:
 
 def test_the_schema_is_a_schema_and_has_the_fields_of_the_model() -> None:
     jsonschema.Draft202012Validator.check_schema(VALIDATOR.schema)
-    parts = {"app": model.AppLine, "machine": model.MachineLine} | {
-        kind.__name__.lower(): kind for kind in (model.Check, model.Result, model.Diagnosis, model.Cause)
+    parts = {"app": AppLine, "machine": MachineLine} | {
+        kind.__name__.lower(): kind for kind in (Check, Result, Diagnosis, Cause)
     }
     for name, kind in parts.items():
         part = VALIDATOR.schema["$defs"][name]

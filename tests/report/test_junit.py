@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyroutes.report.junit import to_junit
-from flyroutes.report.tables import printable
+from flyroutes.text import printable
 from tests.report import sample_reports
 
 if TYPE_CHECKING:
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
 
 
 def _parsed(report: Report) -> ET.Element:

@@ -9,7 +9,7 @@ import pytest
 
 from flyroutes.reference import PUBLIC
 from flyroutes.report import terminal
-from flyroutes.report.tables import cells, grid, mark
+from flyroutes.report.matrix import cells, grid, mark
 from tests.report import sample_reports
 
 

@@ -5,7 +5,6 @@ Here is the outside: the network's launcher, which reads what it logs and counts
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
@@ -14,15 +13,18 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import trio
 
 import measure
-from flyroutes.local.host import channel, session
-from flyroutes.local.host.world import Door, World
-from flyroutes.local.kernel import entering
-from flyroutes.local.kernel.namespaces import ORDINARY_UID
+from flyroutes.local import channel
+from flyroutes.local.host.app_files import read_apps
+from flyroutes.local.host.world import World
+from flyroutes.local.settings import Settings
+
+if TYPE_CHECKING:
+    from flyroutes.local.host.door import Door
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -133,8 +135,8 @@ def main(seconds: float, seed: str) -> int:
     """Start the network and the traffic, follow both, judge."""
     print(f"soak: {seconds:g} s with seed {seed}", flush=True)
     began = time.monotonic()
-    apps = session.read_apps(sorted((ROOT / "fly").glob("*.toml")))
-    settings = dataclasses.replace(session.settings(apps, {}), autostop_period=AUTOSTOP_PERIOD)
+    apps = read_apps(sorted((ROOT / "fly").glob("*.toml")))
+    settings = Settings(apps, autostop_period=AUTOSTOP_PERIOD)
     errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this process)
     mine = os.dup(2)
     os.dup2(errors.fileno(), 2)  # what is started now writes there
@@ -156,10 +158,7 @@ async def _follow(soak: Soak, door: Door, seconds: float, seed: str) -> int:
     for fd in (answers, said):
         os.set_inheritable(fd, False)
     command = [sys.executable, str(HERE / "traffic.py"), str(seconds), seed]
-    program = entering.program(
-        command, session.program_environment(door), str(ROOT), os.getuid() or ORDINARY_UID
-    )
-    pid = entering.fork_inside(door.namespaces, (stdin, stdout, 2), program)
+    pid = door.start_program(command, (stdin, stdout, 2))
     os.close(stdin)
     os.close(stdout)
     async with trio.open_nursery() as nursery:

@@ -14,7 +14,8 @@ from tests.support.patience import SECONDS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
 SCRATCH_METADATA = {"flyroutes": "scratch"}

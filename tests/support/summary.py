@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flyroutes.report.tables import STANDINGS
-from flyroutes.report.tables import grid as matrix
-from flyroutes.report.tables import standings as counts
+from flyroutes.report.matrix import STANDINGS
+from flyroutes.report.matrix import grid as matrix
+from flyroutes.report.matrix import standings as counts
 
 if TYPE_CHECKING:
     import pytest

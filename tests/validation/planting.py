@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.validation import findings, inquiry
+from flyroutes.validation import inquiry
+from flyroutes.validation.why import conclusion
 from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
 
 SETTLE = 2.0
 """Seconds that a fault is given to go away by itself: it does not, so little will do."""
@@ -57,4 +59,4 @@ class Planter:
 async def validated(fly: Fly, environment: Environment, *, settle: float = SETTLE) -> Report:
     """A report, as `flyroutes validate` makes it."""
     found = await inquiry.find(fly, environment, from_inside=False, say=lambda _: None, settle=settle)
-    return findings.report(environment, found, api=fly.base_url, started_at=0, seconds=0)
+    return conclusion.report(environment, found, api=fly.base_url, started_at=0, seconds=0)

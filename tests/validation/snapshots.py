@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.machines_api.values import IPInfo, machine_info
+from flyroutes.machines_api.answers import IPInfo, machine_info
 from flyroutes.reference import ECHO, FLYCAST, PARTS, PUBLIC, WORKER, Environment
 from flyroutes.validation.snapshot import AppFound, Snapshot
 
 if TYPE_CHECKING:
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
 
 HERE = Environment("acme", "p")
 NETWORK = "fdaa:0:18"

@@ -13,7 +13,7 @@ from tests.validation.planting import validated
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from flyroutes.report.model import Report
+    from flyroutes.report.content import Report
     from tests.validation.planting import Planter
 
 

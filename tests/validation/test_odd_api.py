@@ -15,7 +15,7 @@ import trio
 from flyroutes.errors import PlatformError
 from flyroutes.machines_api.client import Fly
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC
-from flyroutes.report.model import Kind
+from flyroutes.report.content import Kind
 from flyroutes.validation import inquiry
 from flyroutes.validation.places import Place
 from flyroutes.validation.probe import VARIABLES

@@ -11,7 +11,7 @@ import pytest
 from flyroutes.machines_api.client import Fly
 from flyroutes.reference import FLYCAST, ROUTES, Environment
 from flyroutes.validation import preflight
-from flyroutes.validation.preflight import Evidence, look, no_token, problems
+from flyroutes.validation.preflight import Evidence, gather, no_token, problems
 from tests.support.environment import standing
 
 ENVIRONMENT = Environment("acme", "p")
@@ -30,7 +30,7 @@ CASES = {
     "a refused token": (
         {"status": 401, "apps": frozenset()},
         ["token-refused"],
-        "fly tokens create org -o acme",
+        "unset FLY_ACCESS_TOKEN FLY_API_TOKEN; export FLY_API_TOKEN=$(fly tokens create org -o acme",
     ),
     "a token for others": ({"status": 403}, ["token-refused"], "export FLY_API_TOKEN="),
     "an unknown organization": ({"status": 404}, ["no-organization"], "fly orgs list"),
@@ -86,9 +86,9 @@ def test_no_token_is_wrong_usage(token: str | None) -> None:
 async def test_a_look_finds_this_network_and_what_it_lacks() -> None:
     environment = Environment(prefix="t-look")
     async with Fly.from_environment(os.environ) as fly:
-        before = await look(fly, environment)
+        before = await gather(fly, environment)
         async with standing(fly, environment):
-            found = await look(fly, environment)
+            found = await gather(fly, environment)
     assert problems(found) == (), found
     assert [problem.code for problem in problems(before)] == ["no-environment"]
     assert found.api_addresses == found.nameservers
@@ -106,5 +106,5 @@ def test_a_look_survives_a_host_without_ipv6(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_a_look_survives_an_api_that_is_not_there() -> None:
     async with Fly("http://127.0.0.1:9", "token") as fly:
-        found = await look(fly, Environment(prefix="t-look"))
+        found = await gather(fly, Environment(prefix="t-look"))
     assert [problem.code for problem in problems(found)] == ["api-unreachable"]

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flyroutes.machines_api.values import IPInfo
+from flyroutes.machines_api.answers import IPInfo
 from flyroutes.reference import CLIENT, ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.report.model import Result
+from flyroutes.report.content import Result
 from flyroutes.validation import checks, declared, within
-from flyroutes.validation.findings import OBSERVER, Findings, report
+from flyroutes.validation.findings import OBSERVER, Findings
 from flyroutes.validation.places import Answer
 from flyroutes.validation.routes import LAPTOP
 from flyroutes.validation.why.case import Case
 from flyroutes.validation.why.causes import FINDERS
+from flyroutes.validation.why.conclusion import report
 from flyroutes.validation.why.ladder import diagnose
 from tests.validation.snapshots import HERE, HTTP, IPS, SOCKETS, app, look, machine, snapshot
 
 if TYPE_CHECKING:
-    from flyroutes.machines_api.client import MachineInfo
-    from flyroutes.report.model import Cause
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.report.content import Cause
     from flyroutes.validation.snapshot import Snapshot
 
 STOPPED = [app(role, machine(role, state="stopped")) for role in (WORKER, ECHO)]

@@ -28,7 +28,7 @@ _REMOTE = re.compile(r"\w+://|git@")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
-def inside(workdir: str, path: str) -> str:
+def absolute(workdir: str, path: str) -> str:
     """`path` as an absolute path in the image, when the working directory is `workdir`."""
     return "/" + posixpath.normpath(posixpath.join(workdir, path)).lstrip("/")
 
@@ -45,7 +45,7 @@ def copies(
         return []
     *sources, written = words
     found = [path for source in sources for path in _matches(each, source, files)]
-    target = inside(workdir, written)
+    target = absolute(workdir, written)
     into = written in (".", "./") or written.endswith(("/", "/.")) or target in directories
     if len(found) > 1 and not into:
         each.at.error("a target that ends in / for several sources", written, "add the /")

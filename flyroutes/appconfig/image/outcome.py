@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flyroutes.appconfig.image import dockerfile, ignorefile
-from flyroutes.appconfig.image.copies import STANDARD_DIRECTORIES, copies, inside
+from flyroutes.appconfig.image.copies import STANDARD_DIRECTORIES, absolute, copies
 from flyroutes.appconfig.reader.tables import Table
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _apply(build: Build, each: Instruction, variables: Mapping[str, str]) -> Non
     if each.name == "ENV":
         build.env |= each.pairs(variables)
     elif each.name == "WORKDIR":
-        build.workdir = inside(build.workdir, " ".join(each.words(variables)))
+        build.workdir = absolute(build.workdir, " ".join(each.words(variables)))
         build.directories.add(build.workdir)
     elif each.name == "CMD":
         build.cmd = each.argv()

@@ -90,7 +90,7 @@ def check(name: str, given: dict[str, Any]) -> Check:
 
 
 def toplevel_checks(root: Table, group: str) -> tuple[Check, ...]:
-    """The `[checks]` of `group`."""
+    """The checks of `[checks]` that belong to `group`, by default on the port of `[http_service]`."""
     belonging = groups.of(root, group, (root.get("checks") or {}).values())
     named = {id(table): name for name, table in (root.get("checks") or {}).items()}
     http = root.get("http_service") or {}

@@ -50,8 +50,8 @@ def services(root: Table) -> list[Table]:
     return [*([http] if http is not None else []), *(root.get("services") or ())]
 
 
-def check(root: Table) -> None:
-    """What must hold between sections."""
+def check_sections(root: Table) -> None:
+    """Report what sections contradict: unknown groups, a port taken twice, a check without a port."""
     if "processes" in root and root["processes"] is None:
         return
     for section in _with_processes(root):

@@ -1,21 +1,20 @@
-"""Readers of times and sizes, in the spellings of Go's time.ParseDuration and docker's units."""
+"""Readers of times and sizes, in the spellings of Go and of docker."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
+from flyroutes.platform.durations import LONGEST, parse_duration
+
 if TYPE_CHECKING:
     from flyroutes.appconfig.problems import Where
     from flyroutes.appconfig.reader.values import Reader
 
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_NUMBER_AND_UNIT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
-_LONGEST = 2**63 / 1e9
 _MEMORY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(?:([kmgtp])?i?b?)?", re.IGNORECASE)
 
 
-def duration(bare: float | None, *, low: float = 0, high: float = _LONGEST) -> Reader:
+def duration(bare: float | None, *, low: float = 0, high: float = LONGEST) -> Reader:
     """Seconds from `"10s"` or `"1m30s"`. A bare whole number counts units of `bare` seconds; None refuses it.
 
     Bare numbers: milliseconds in checks, seconds in `kill_timeout`, and nanoseconds in
@@ -40,9 +39,7 @@ def duration(bare: float | None, *, low: float = 0, high: float = _LONGEST) -> R
 def _seconds(value: Any, bare: float | None) -> float | None:
     if isinstance(value, int) and not isinstance(value, bool) and bare is not None:
         return value * bare
-    if isinstance(value, str) and value and not _NUMBER_AND_UNIT.sub("", value):
-        return sum(float(count) * _UNITS[unit] for count, unit in _NUMBER_AND_UNIT.findall(value))
-    return None
+    return parse_duration(value) if isinstance(value, str) else None
 
 
 def clamped(reader: Reader, low: float, high: float, *, zero: bool = False) -> Reader:

@@ -38,7 +38,7 @@ def check_port(port: Table) -> None:
 
 
 def check_service(service: Table) -> None:
-    """A service as a whole."""
+    """Report limits that cross, autostop without autostart, and ports that do not fit the protocol."""
     _check_limits(service)
     if service.get("auto_stop_machines", "off") != "off" and service.get("auto_start_machines") is False:
         service.at.warn(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from flyroutes.appconfig.reader import names, values
+from flyroutes.appconfig.reader import records, values
 from flyroutes.appconfig.reader.quantities import duration, memory
 from flyroutes.appconfig.reader.rules import check_restart
 from flyroutes.appconfig.reader.service_keys import (
@@ -18,7 +18,7 @@ from flyroutes.appconfig.reader.service_keys import (
 )
 from flyroutes.appconfig.reader.tables import gap, ignored, mapping, table, tables
 from flyroutes.appconfig.reader.values import Reader, boolean, choice, integer, number, text, words
-from flyroutes.platform.net.addresses import REGIONS
+from flyroutes.platform.regions import REGIONS
 
 SIZES = {f"shared-cpu-{n}x": n * 256 for n in (1, 2, 4, 6, 8)} | {
     f"performance-{n}x": n * 2048 for n in (1, 2, 4, 6, 8, 10, 12, 14, 16)
@@ -45,13 +45,13 @@ _BUILD = table(
     {
         "dockerfile": text,
         "build-target": text,
-        "args": names.record(text),
+        "args": records.record(text),
         "image": text,
         "ignorefile": text,
         "builder": gap(text, _NO_BUILDS),
         "buildpacks": gap(words(), _NO_BUILDS),
         "builtin": gap(text, _NO_BUILDS),
-        "settings": gap(names.record(values.anything), _NO_BUILDS),
+        "settings": gap(records.record(values.anything), _NO_BUILDS),
         "compose": gap(table({"file": text}), "runs one container in a Machine"),
         "compression": ignored(choice("gzip", "zstd")),
         "compression_level": ignored(integer(0, 9)),
@@ -107,12 +107,12 @@ _FILE = table(
 )
 
 ROOT: dict[str, Reader] = {
-    "app": names.app_name,
+    "app": records.app_name,
     "primary_region": choice(*REGIONS),
     "kill_signal": KILL_SIGNAL,
     "kill_timeout": duration(_SECONDS, high=300),
-    "env": names.environment,
-    "processes": names.processes,
+    "env": records.environment,
+    "processes": records.processes,
     "http_service": HTTP_SERVICE,
     "services": SERVICES,
     "checks": mapping(TOPLEVEL_CHECK),

@@ -5,7 +5,7 @@ Docs reference/configuration; flyctl internal/appconfig/service.go; fly-go machi
 
 from __future__ import annotations
 
-from flyroutes.appconfig.reader import names, values
+from flyroutes.appconfig.reader import records, values
 from flyroutes.appconfig.reader.quantities import clamped, duration
 from flyroutes.appconfig.reader.rules import check_port, check_service
 from flyroutes.appconfig.reader.tables import ignored, table, tables
@@ -36,10 +36,10 @@ MACHINE_CHECKS = ignored(
 
 def _http_check(bare: float | None) -> dict[str, Reader]:
     return {
-        "method": names.http_method,
-        "path": names.http_path,
+        "method": records.http_method,
+        "path": records.http_path,
         "protocol": choice("http", "https"),
-        "headers": names.headers,
+        "headers": records.headers,
         "tls_skip_verify": ignored(boolean, unless=False),
         "tls_server_name": ignored(text),
         **_check_times(bare),
@@ -97,7 +97,7 @@ _HTTP_OPTIONS = table(
         "idle_timeout": integer(0),
         "headers_read_timeout": integer(0),
         "h2_backend": boolean,
-        "response": table({"pristine": boolean, "headers": names.response_headers}),
+        "response": table({"pristine": boolean, "headers": records.response_headers}),
         "replay_cache": tables(_REPLAY_CACHE),
     }
 )

@@ -68,14 +68,14 @@ def table(
         if not isinstance(value, dict):
             at.error("a table", value)
             return None
-        before = at.report.broken
+        before = at.problems.broken
         found = fields(value, keys, at.header(value))
         for name, way_out in (need or {}).items():
             if name not in found:
                 found.at.error(f"the key {name}", None, way_out)
-        if check and at.report.broken == before:
+        if check and at.problems.broken == before:
             check(found)
-        return found if at.report.broken == before else None
+        return found if at.problems.broken == before else None
 
     return read
 

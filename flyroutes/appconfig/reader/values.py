@@ -23,20 +23,27 @@ def anything(value: Any, at: Where) -> Any:
     return value
 
 
-def text(value: Any, at: Where) -> str | None:
-    """A string. No NUL: neither a path nor an argument nor a variable can hold one."""
-    if isinstance(value, str) and "\0" not in value:
-        return value
-    at.error("text in quotes", value)
-    return None
+def only(fits: Callable[[Any], bool], expected: str, way_out: str = "") -> Reader:
+    """A reader of values that `fits` takes; it leaves them as they are."""
+
+    def read(value: Any, at: Where) -> Any:
+        if fits(value):
+            return value
+        at.error(expected, value, way_out)
+        return None
+
+    return read
 
 
-def boolean(value: Any, at: Where) -> bool | None:
-    """`true` or `false`."""
-    if isinstance(value, bool):
-        return value
-    at.error("true or false", value, "write it without quotes")
-    return None
+def matching(pattern: re.Pattern[str], expected: str, way_out: str = "") -> Reader:
+    """A reader of texts that `pattern` matches as a whole."""
+    return only(lambda value: isinstance(value, str) and bool(pattern.fullmatch(value)), expected, way_out)
+
+
+text = only(lambda value: isinstance(value, str) and "\0" not in value, "text in quotes")
+"""No NUL: neither a path nor an argument nor a variable can hold one."""
+boolean = only(lambda value: isinstance(value, bool), "true or false", "write it without quotes")
+number = only(lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number")
 
 
 def integer(low: int, high: int = 2**31 - 1, *, quoted: bool = False) -> Reader:
@@ -54,16 +61,8 @@ def integer(low: int, high: int = 2**31 - 1, *, quoted: bool = False) -> Reader:
     return read
 
 
-def number(value: Any, at: Where) -> float | None:
-    """A number, whole or not."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    at.error("a number", value)
-    return None
-
-
 def choice(*allowed: str, why: str = "") -> Reader:
-    """One of the `allowed` words."""
+    """A reader of one of the `allowed` words."""
 
     def read(value: Any, at: Where) -> str | None:
         if isinstance(value, str) and value in allowed:
@@ -78,7 +77,7 @@ def choice(*allowed: str, why: str = "") -> Reader:
 
 
 def words(item: Reader = text) -> Reader:
-    """A list of `item`, as a tuple."""
+    """A reader of a list, each of whose items `item` reads, to a tuple."""
 
     def read(value: Any, at: Where) -> tuple[Any, ...] | None:
         if not isinstance(value, list):
@@ -92,7 +91,7 @@ def words(item: Reader = text) -> Reader:
 
 def guest_path(value: Any, at: Where) -> str | None:
     """The absolute path of a file in a Machine."""
-    path = text(value, at)
+    path: str | None = text(value, at)
     if path is not None and (not path.startswith("/") or path.endswith("/") or ".." in path.split("/")):
         at.error("an absolute path of a file", value, "write it in full, as /app/config.yaml")
         return None
@@ -101,7 +100,7 @@ def guest_path(value: Any, at: Where) -> str | None:
 
 def local_file(value: Any, at: Where) -> bytes | None:
     """The content of a file beside the fly.toml (docs reference/configuration: files); none for no path."""
-    path = text(value, at)
+    path: str | None = text(value, at)
     if not path:
         return None
     try:
@@ -121,7 +120,7 @@ def argv(value: Any, at: Where) -> tuple[str, ...] | None:
 
 def command(value: Any, at: Where) -> tuple[str, ...] | None:
     """A command line, split into words as a shell would; flyctl does the same (`[processes]`)."""
-    line = text(value, at)
+    line: str | None = text(value, at)
     if line is None:
         return None
     try:

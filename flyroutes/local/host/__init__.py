@@ -1,1 +1,1 @@
-"""What runs outside a local network: the launcher, its settings, its channel and its door."""
+"""What runs outside a local network: the launcher, and the door by which programs come in."""

@@ -11,32 +11,23 @@ import os
 import resource
 import signal
 import sys
-import traceback
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from flyroutes.errors import FlyroutesError, HostError
-from flyroutes.local.host import channel
-from flyroutes.local.kernel import etc, init, namespaces, syscalls, tiny_init
-from flyroutes.local.spawner.server import fork as fork_spawner
+from flyroutes.local import channel
+from flyroutes.local.host.door import Door
+from flyroutes.local.kernel import etc, namespaces, syscalls, tiny_init
+from flyroutes.local.kernel.processes import exit_code, fork
+from flyroutes.local.spawner.server import start_spawner
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from flyroutes.local.host.settings import Settings
-
+    from flyroutes.local.settings import Settings
 
 _LAST_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """The way in: namespaces of a WireGuard peer's place (kind -> open file), and programs' environment."""
-
-    namespaces: dict[str, int]
-    env: dict[str, str] = field(default_factory=dict)
 
 
 class World:
@@ -46,10 +37,7 @@ class World:
         self.channel, theirs = channel.pair()
         sys.stdout.flush()
         launcher = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            self.channel.close()
-            _hold(theirs, settings, launcher)
+        self.pid = fork(lambda: self._hold(theirs, settings, launcher))
         theirs.close()
 
     def __enter__(self) -> Self:
@@ -64,8 +52,20 @@ class World:
         self._wait_for_the_last()
         self.channel.close()
 
+    def _hold(self, theirs: socket.socket, settings: Settings, launcher: int) -> int:
+        """Be the holder: enter the world, start its process 1, and end with it; its exit code."""
+        self.channel.close()
+        os.setsid()  # the terminal's Ctrl-C is for the launcher, which then ends all
+        with _telling(theirs):
+            syscalls.die_with_parent(launcher)
+            namespaces.enter_world()
+            pid = fork(lambda: _be_process_1(theirs, settings))
+            theirs.close()
+            return exit_code(os.waitpid(pid, 0)[1])
+        return 1
+
     def _wait_for_the_last(self) -> None:
-        """Until no process of the world has our sockets open: the next network may want their addresses."""
+        """Wait until no process of the world has our sockets open: the next one may want their addresses."""
         self.channel.settimeout(_LAST_SECONDS)
         with contextlib.suppress(OSError):
             while channel.receive(self.channel)[0] is not None:
@@ -92,66 +92,45 @@ def _as_error(event: dict[str, Any]) -> FlyroutesError:
     return error
 
 
-def _hold(theirs: socket.socket, settings: Settings, launcher: int) -> None:
-    """The holder: enters the world, starts its process 1, and ends with it."""
-    code = 1
+@contextlib.contextmanager
+def _telling(launcher: socket.socket) -> Iterator[None]:
+    """Let the launcher hear of a FlyroutesError that ends the block."""
     try:
-        os.setsid()  # the terminal's Ctrl-C is for the launcher, which then ends all
-        syscalls.die_with_parent(launcher)
-        namespaces.enter_world()
-        pid = os.fork()
-        if pid == 0:
-            _be_process_1(theirs, settings)
-        theirs.close()
-        code = init.exit_code(os.waitpid(pid, 0)[1])
+        yield
     except FlyroutesError as error:
-        channel.send(theirs, channel.failure(error))
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+        channel.send(launcher, channel.failure(error))
 
 
-def _be_process_1(theirs: socket.socket, settings: Settings) -> None:
-    """Reap orphans until the network's process ends."""
-    try:
-        syscalls.die_with_parent(0)
-        # Before the fork, or an end that comes at once would go unnoticed.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        network_pid = os.fork()
-        if network_pid == 0:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-            _be_network(theirs, settings)
-        tiny_init.become(network_pid, {signal.SIGCHLD})
-        theirs.close()
-        for listener in settings.published.values():
-            listener.close()
-        while True:
-            pid, status = os.wait()
-            if pid == network_pid:
-                os._exit(init.exit_code(status))
-    finally:
-        os._exit(1)
+def _be_process_1(theirs: socket.socket, settings: Settings) -> int:
+    """Be process 1 of the world: reap orphans until the network's process ends; its exit code."""
+    syscalls.die_with_parent(0)
+    # Before the fork, or an end that comes at once would go unnoticed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    network_pid = fork(lambda: _be_network(theirs, settings))
+    tiny_init.become(network_pid, {signal.SIGCHLD})
+    theirs.close()
+    for listener in settings.published.values():
+        listener.close()
+    while True:
+        pid, status = os.wait()
+        if pid == network_pid:
+            return exit_code(status)
 
 
 def _allow_open_files() -> None:
-    """As many open files as the host lets us have: each Machine and each connection takes some."""
+    """Raise the limit of open files as far as the host lets us: each Machine and connection takes some."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _be_network(theirs: socket.socket, settings: Settings) -> None:
-    try:
+def _be_network(theirs: socket.socket, settings: Settings) -> int:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+    with _telling(theirs):
         _allow_open_files()
         etc.build()
-        spawner = fork_spawner(settings.uid)
+        sockets = start_spawner(settings.uid)
         # Imported after that fork, so that the copies of it which the Machines get stay small.
         from flyroutes.local import network
 
-        network.main(theirs, settings, spawner)
-    except FlyroutesError as error:
-        channel.send(theirs, channel.failure(error))
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(1)
+        network.main(theirs, settings, sockets)
+    return 1

@@ -15,7 +15,8 @@ from flyroutes.errors import EmulationGap
 from flyroutes.local.kernel import root
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import Image, MachineConfig
+    from flyroutes.platform.boot import Boot
+    from flyroutes.platform.model import Image
 
 _SYSTEM = {"bin", "boot", "dev", "lib", "lib32", "lib64", "proc", "run", "sbin", "sys", "usr"}
 _SHARED = {*_SYSTEM, "etc", "home", "opt", "root", "tmp", "var", ".flyroutes"}
@@ -24,17 +25,17 @@ _LEFT_OUT = (".git", ".venv", "node_modules")
 LARGEST = 256 << 20
 
 
-def unpack(config: MachineConfig, directory: Path) -> dict[str, str]:
-    """Lay the files of the image and of the config out in a Machine's `directory`, fresh at each start.
+def unpack(boot: Boot, directory: Path) -> dict[str, str]:
+    """Lay the files of a Machine out in its `directory`, fresh at each start.
 
     Returns directory -> place to show it at. Raises EmulationGap for an image of more than LARGEST bytes,
     and for places that cannot be shown.
     """
-    image = config.image
+    image = boot.root
     built = root.image_directory(image.ref.partition(":")[0].replace("/", "_"))
-    targets = [image.workdir, *(target for _, target in image.copies)]
+    targets = [boot.program.workdir, *(target for _, target in image.copies)]
     mounts = {mount_point(target) for target in targets} - {"/"}
-    mounts |= {_directory_of(place) for place, _ in config.files}
+    mounts |= {_directory_of(place) for place, _ in boot.files}
     if image.copies and not built.exists():
         _fill(built, image)
     if image.copies:
@@ -42,7 +43,7 @@ def unpack(config: MachineConfig, directory: Path) -> dict[str, str]:
     for place in mounts:
         (directory / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
         Path(place).mkdir(exist_ok=True)
-    for place, content in config.files:
+    for place, content in boot.files:
         target = Path(os.path.realpath(directory / place.lstrip("/")))
         if not target.is_relative_to(os.path.realpath(directory)):
             raise EmulationGap(f"files: {place} lies behind a link of the image that leads to {target}")
@@ -52,7 +53,7 @@ def unpack(config: MachineConfig, directory: Path) -> dict[str, str]:
 
 
 def _directory_of(file: str) -> str:
-    """The top-level directory of one of the config's files; EmulationGap for a file in none."""
+    """Return the top-level directory of one of the config's files; EmulationGap for a file in none."""
     if len(PurePosixPath(file).parts) < 3:
         raise EmulationGap(
             f"files: the local network places none at {file}: give it a directory, as /app{file}"
@@ -98,7 +99,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def mount_point(target: str) -> str:
-    """The top-level directory at which to show what lies at `target`; it hides one of that name on the host.
+    """Return the top-level directory at which to show what lies at `target`, in place of the host's.
 
     Raises EmulationGap where hiding would take away the host's programs, which a Machine shares.
     """

@@ -1,16 +1,17 @@
-"""Starting a program inside: in a running Machine, or where a WireGuard peer sits."""
+"""Entering a place: a running Machine, or where a WireGuard peer sits."""
 
 from __future__ import annotations
 
 import os
 import signal
-import traceback
 from typing import TYPE_CHECKING
 
-from flyroutes.local.kernel import init, syscalls
+from flyroutes.local.kernel import syscalls
+from flyroutes.local.kernel.init import NOT_EXECUTABLE
+from flyroutes.local.kernel.processes import exit_code, fork, quiet_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 KINDS = ("user", "mnt", "net", "uts", "ipc", "pid")
 """In the order of entering: the user namespace first, because it gives the right to enter the others."""
@@ -24,34 +25,27 @@ def fork_inside(namespaces: Mapping[str, int], stdio: tuple[int, int, int], main
     enters a PID namespace with its children only.
     """
     parent = os.getpid()
-    pid = os.fork()
-    if pid:
-        return pid
-    code = init.NOT_EXECUTABLE
-    try:
-        code = _go_between(namespaces, stdio, main, parent)
-    except OSError as error:
-        os.write(stdio[2], f"flyroutes: cannot enter the namespaces: {error}\n".encode())
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
+    return fork(lambda: _go_between(namespaces, stdio, main, parent))
 
 
 def _go_between(
     namespaces: Mapping[str, int], stdio: tuple[int, int, int], main: Callable[[], None], parent: int
 ) -> int:
-    for kind in KINDS:
-        # The kernel refuses to enter the user namespace one is in already: the case of root's network.
-        if kind in namespaces and not (kind == "user" and _is_own(kind, namespaces[kind])):
-            syscalls.setns(namespaces[kind])
-    # After entering, because new credentials make the kernel forget this wish.
-    syscalls.die_with_parent(parent)
-    inner = os.fork()
-    if inner == 0:
-        init.quiet_child(*stdio)
+    def inside() -> None:
+        quiet_child(*stdio)
         main()
-        os._exit(0)
+
+    try:
+        for kind in KINDS:
+            # The kernel refuses to enter the user namespace one is in already: the case of root's network.
+            if kind in namespaces and not (kind == "user" and _is_own(kind, namespaces[kind])):
+                syscalls.setns(namespaces[kind])
+        # After entering, because new credentials make the kernel forget this wish.
+        syscalls.die_with_parent(parent)
+        inner = fork(inside)
+    except OSError as error:
+        os.write(stdio[2], f"flyroutes: cannot enter the namespaces: {error}\n".encode())
+        return NOT_EXECUTABLE
     # The terminal's signals reach the process inside by themselves; this one only passes on its end.
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
@@ -61,14 +55,9 @@ def _go_between(
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(0, 1)
     os.closerange(3, 1 << 20)
-    return init.exit_code(os.waitpid(inner, 0)[1])
+    return exit_code(os.waitpid(inner, 0)[1])
 
 
 def _is_own(kind: str, namespace: int) -> bool:
     mine, other = os.stat(f"/proc/self/ns/{kind}"), os.fstat(namespace)
     return (mine.st_dev, mine.st_ino) == (other.st_dev, other.st_ino)
-
-
-def program(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Callable[[], None]:
-    """What to call inside: become `command` as user `uid`, and die with the go-between."""
-    return lambda: init.execute(command, env, workdir, uid)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flyroutes.local.kernel import root
 from flyroutes.local.kernel.namespaces import step
-from flyroutes.platform.runtime import resolv_conf
+from flyroutes.platform.boot import resolv_conf
 
 _BUNDLES = (root.CERTIFICATES, "/etc/pki/tls/certs/ca-bundle.crt")
 """Where Debian's and Fedora's programs look for authorities."""

@@ -13,6 +13,8 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+from flyroutes.local.kernel.processes import fork
+
 if TYPE_CHECKING:
     from flyroutes.local.kernel.namespaces import Home
 
@@ -27,7 +29,7 @@ def stop(home: Home, pid: int) -> None:
 
 
 def go_on(home: Home, pid: int) -> None:
-    """Let them go on."""
+    """Let all of a Machine go on, process 1 last."""
     _signal_all(home, pid, signal.SIGCONT)
     os.kill(pid, signal.SIGCONT)
 
@@ -36,14 +38,14 @@ def _signal_all(home: Home, pid: int, number: int) -> None:
     """Signal all but process 1 at once, so that none can fork its way out (kill(2), pid -1)."""
     try:
         with home.visiting(pid):
-            child = os.fork()
-            if child == 0:
-                # That nobody is left to signal is an error too.
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(-1, number)
-                os._exit(0)
+            child = fork(lambda: _signal_my_namespace(number))
     except OSError as error:
         if error.errno in _ENDING:
             return
         raise
     os.waitpid(child, 0)
+
+
+def _signal_my_namespace(number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # that nobody is left to signal is an error too
+        os.kill(-1, number)

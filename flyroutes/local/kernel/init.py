@@ -8,85 +8,73 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import gc
 import os
 import shutil
 import signal
-import sys
 from typing import TYPE_CHECKING, Never
 
 from flyroutes.local.kernel import root, syscalls, tiny_init
 from flyroutes.local.kernel.namespaces import drop_privileges
+from flyroutes.local.kernel.processes import exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
+
+    from flyroutes.platform.boot import Program
 
 FORWARDED = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP}
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
 """Exit codes of a shell for a command that is missing or no program."""
 
 
-def quiet_child(stdin: int, stdout: int, stderr: int) -> None:
-    """Right after a fork: keep nothing of the parent but these three files, and no signal settings.
-
-    A shell starts what it puts in the background with SIGINT ignored, and that would be inherited.
-    """
-    gc.disable()
-    signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        if signal.getsignal(number) != signal.SIG_DFL:
-            signal.signal(number, signal.SIG_DFL)
-    for target, source in enumerate((stdin, stdout, stderr)):
-        os.dup2(source, target)
-    os.closerange(3, 1 << 20)
-
-
-def execute(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Never:
-    """Become `command`, as user `uid`, and die with the parent, which is outside this PID namespace.
+def execute(program: Program, uid: int) -> Never:
+    """Become `program`, as user `uid`, and die with the parent, which is outside this PID namespace.
 
     A command that cannot start says why on stderr.
     """
-    with _or_leave(command, workdir):
+    with _or_leave(program):
         drop_privileges(uid)
         syscalls.die_with_parent(0)
-        os.chdir(workdir)
+        os.chdir(program.workdir)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.execve(_program(command, env), list(command), dict(env))
+        os.execve(_file(program), program.command, dict(program.environment))
 
 
 @contextlib.contextmanager
-def _or_leave(command: Sequence[str], workdir: str) -> Iterator[None]:
+def _or_leave(program: Program) -> Iterator[None]:
     """End the process with a sentence on stderr, and the exit code of a shell, when the block fails."""
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in a word
         reason = error.strerror if isinstance(error, OSError) else error
-        print(f"flyroutes: cannot run {command[0]!r} in {workdir}: {reason}", file=sys.stderr, flush=True)
+        what = f"{program.command[0]!r} in {program.workdir}"
+        os.write(2, f"flyroutes: cannot run {what}: {reason}\n".encode(errors="replace"))
         os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
 
 
-def _program(command: Sequence[str], env: Mapping[str, str]) -> str:
-    path = env.get("PATH", os.defpath)
-    found = shutil.which(command[0], path=path)
+def _file(program: Program) -> str:
+    path = program.environment.get("PATH", os.defpath)
+    found = shutil.which(program.command[0], path=path)
     if found is None:
         raise FileNotFoundError(errno.ENOENT, f"no such program in {path}")
     return found
 
 
-def run(command: Sequence[str], env: Mapping[str, str], workdir: str, uid: int) -> Never:
-    """Be process 1: ends when the app ends, with its exit code (128 + N for a signal)."""
+def run(program: Program, uid: int) -> Never:
+    """Be process 1 around `program`: ends when the app ends, with its exit code (128 + N for a signal)."""
     syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     # Settings of the whole kernel belong to root's user id, which the apps of a root user keep.
     root.bind("/proc/sys", "/proc/sys")
     root.read_only("/proc/sys")
     watched = FORWARDED | {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_SETMASK, watched)
-    with _or_leave(command, workdir):
+    with _or_leave(program):
         # This process becomes the ordinary user too: spawning, unlike forking, copies no memory, and leaves
         # no moment in between for the app to change user by itself.
         drop_privileges(uid)
-        os.chdir(workdir)
-        app = os.posix_spawn(_program(command, env), list(command), dict(env), setsid=True, setsigmask=())
+        os.chdir(program.workdir)
+        env = dict(program.environment)
+        app = os.posix_spawn(_file(program), program.command, env, setsid=True, setsigmask=())
     tiny_init.become(app, watched)
     while True:
         number = signal.sigwait(watched)
@@ -107,9 +95,3 @@ def _reap(app: int) -> int | None:
             return None
         if pid == app:
             return exit_code(status)
-
-
-def exit_code(status: int) -> int:
-    """A wait status as a shell shows it: the exit code, or 128 + the signal's number."""
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code

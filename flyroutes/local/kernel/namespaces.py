@@ -43,7 +43,7 @@ class Home:
 
     @contextlib.contextmanager
     def visiting(self, pid: int) -> Iterator[None]:
-        """Children forked inside the block live in the PID namespace of process `pid`."""
+        """Let children forked inside the block live in the PID namespace of process `pid`."""
         fd = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         try:
             syscalls.setns(fd, syscalls.CLONE_NEWPID)
@@ -54,12 +54,12 @@ class Home:
 
 
 def open_namespaces(process: str | int, kinds: tuple[str, ...]) -> dict[str, int]:
-    """Open files of /proc/PROCESS/ns; a namespace lives as long as one of them is open."""
+    """Open files of /proc/PROCESS/ns, kind -> file; a namespace lives as long as one of them is open."""
     return {kind: os.open(f"/proc/{process}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds}
 
 
 def _map_user(user: tuple[int, int], group: tuple[int, int]) -> None:
-    """In a fresh user namespace: the ids (inside, outside) of its one user and its one group."""
+    """Give a fresh user namespace its one user and its one group, each by its ids (inside, outside)."""
     lines = {"setgroups": "deny", "uid_map": f"{user[0]} {user[1]} 1", "gid_map": f"{group[0]} {group[1]} 1"}
     for name, line in lines.items():
         with open(f"/proc/self/{name}", "w") as file:

@@ -32,12 +32,14 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """Where programs find the authorities that they trust, the network's own among them."""
 TRUST = {"SSL_CERT_FILE": CERTIFICATES, "NODE_EXTRA_CA_CERTS": CERTIFICATES}
 """Variables that say so to OpenSSL, Go and Python; and to Node, which else trusts what it was built with."""
+PATH = f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The Python that runs flyroutes comes first: it has the packages that a Dockerfile's RUN would install."""
+DEFAULTS = {"PATH": PATH, "HOME": "/tmp", **TRUST}
+"""Variables of a Machine, where neither its image nor its app sets them."""
 _STATE = Path("/.flyroutes")
 _HOST_ETC = Path("/.host-etc")
 FLY = "/.fly"
 """Where a Machine finds the socket of the Machines API (docs reference/suspend-resume)."""
-TUN = "/.flyroutes/tun"
-"""The host's /dev/net/tun, where it has one; hidden from apps as all of that directory."""
 _OWN = ("proc", "run", "etc", "dev", "sys", ".fly", ".flyroutes", ".host-etc")
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 _MOUNT_FLAGS = {2: MS_NOSUID, 4: MS_NODEV, 8: MS_NOEXEC, 1024: 1024, 2048: 2048, 4096: 1 << 21}
@@ -57,7 +59,6 @@ def build(etc: Tree) -> None:
         os.mkdir(f"/{name}")
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _make_dev()
-    _pass_on_tun()
     mount("/.host/sys", "/sys", flags=MS_BIND | MS_REC)
     read_only("/sys")
     mount("tmpfs", "/etc", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755")
@@ -69,17 +70,8 @@ def build(etc: Tree) -> None:
     mirror(_HOST_ETC, Path("/etc"), etc)
 
 
-def _pass_on_tun() -> None:
-    """From the host, or from the network that this one is started on."""
-    for device in ("/.host/dev/net/tun", f"/.host{TUN}"):
-        if os.path.exists(device):
-            Path(TUN).touch()
-            mount(device, TUN, flags=MS_BIND)
-            return
-
-
 def _make_dev() -> None:
-    """The harmless devices alone: a root user's app keeps root's user id, and disks belong to that one."""
+    """Show the harmless devices: a root user's app keeps root's user id, and disks belong to that one."""
     mount("tmpfs", "/dev", "tmpfs", MS_NOSUID, "mode=0755")
     for name in _DEVICES:
         Path(f"/dev/{name}").touch()
@@ -137,13 +129,13 @@ def bind(source: Path | str, target: str) -> None:
 
 
 def close_to_apps() -> None:
-    """In a Machine's mount namespace: /etc cannot be written, and the files of other Machines not be seen."""
+    """Forbid a Machine's mount namespace to write to /etc, and hide the files of other Machines."""
     read_only("/etc")
     mount("tmpfs", str(_STATE), "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=0555")
 
 
 def private_tmp() -> None:
-    """A /tmp of one's own in this mount namespace; a Python installed below the host's /tmp stays visible."""
+    """Give this mount namespace its own /tmp; a Python installed below the host's /tmp stays visible."""
     prefixes = {prefix for prefix in (sys.prefix, sys.base_prefix) if Path(prefix).is_relative_to("/tmp")}
     kept = {prefix: os.open(prefix, os.O_PATH | os.O_CLOEXEC) for prefix in prefixes}
     mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
@@ -154,12 +146,12 @@ def private_tmp() -> None:
 
 
 def machine_directory(machine_id: str) -> Path:
-    """Where the files of one Machine lie; made on first use."""
+    """Return where the files of one Machine lie; the directory is made on first use."""
     path = _STATE / "machines" / machine_id
     path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def image_directory(ref: str) -> Path:
-    """Where the files of an image lie, once they are unpacked."""
+    """Return where the files of an image lie, once they are unpacked."""
     return _STATE / "images" / ref

@@ -44,23 +44,23 @@ def setns(fd: int, flags: int = 0) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2); an empty `kind` or `data` is passed as NULL."""
+    """Call mount(2); an empty `kind` or `data` is passed as NULL."""
     arguments = (os.fsencode(source), os.fsencode(target), kind.encode() or None)
     _check("mount", _libc.mount(*arguments, ctypes.c_ulong(flags), data.encode() or None), target)
 
 
 def unmount(target: str, flags: int = 0) -> None:
-    """umount2(2)."""
+    """Call umount2(2)."""
     _check("umount2", _libc.umount2(os.fsencode(target), flags), target)
 
 
 def pivot_root(new: str, old: str) -> None:
-    """pivot_root(2): make `new` the root and leave the old root at `old`."""
+    """Call pivot_root(2): make `new` the root and leave the old root at `old`."""
     _check("pivot_root", _libc.pivot_root(os.fsencode(new), os.fsencode(old)))
 
 
 def sethostname(name: str) -> None:
-    """sethostname(2)."""
+    """Call sethostname(2)."""
     encoded = name.encode()
     _check("sethostname", _libc.sethostname(encoded, len(encoded)))
 

@@ -6,10 +6,9 @@ The Machines API calls these methods; so do Fly Proxy and the boot from fly.toml
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
 from signal import Signals
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -20,24 +19,19 @@ from flyroutes.local.machines.registry import Registry
 from flyroutes.local.machines.supervisor import Supervisor
 from flyroutes.platform import leases
 from flyroutes.platform.lifecycle import RUNNING
-from flyroutes.platform.net.cuts import check as check_faults
+from flyroutes.platform.net import cuts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flyroutes.local.log import Log
     from flyroutes.local.machines.supervisor import ServeAPI
-    from flyroutes.local.spawner.client import KernelClient
+    from flyroutes.local.spawner.client import Spawner
     from flyroutes.platform.model import Faults, Machine, MachineConfig, Platform
 
 _SHUTDOWN_SLACK = 5.0
 """Seconds beyond `kill_timeout` in which a Machine surely stops."""
 _AT_REST = ("created", "stopped", "failed")
-
-
-class Log(Protocol):
-    """One structured log line: who speaks, what happened, further fields."""
-
-    def __call__(self, source: str, message: str, **fields: object) -> None: ...
 
 
 class Control(Registry):
@@ -48,7 +42,7 @@ class Control(Registry):
 
     def __init__(
         self,
-        kernel: KernelClient,
+        spawner: Spawner,
         nursery: trio.Nursery,
         observe: Callable[[Platform], None],
         log: Log,
@@ -56,18 +50,18 @@ class Control(Registry):
         serve_api: ServeAPI,
     ) -> None:
         super().__init__(observe, region)
-        self._kernel = kernel
+        self._spawner = spawner
         self._nursery = nursery
         self._delaying = False
-        self._supervisor = Supervisor(kernel, nursery, self, log, serve_api)
+        self._supervisor = Supervisor(spawner, nursery, self, log, serve_api, self._completed)
         self._leaving: set[str] = set()
         """Apps and Machines on their way out: nothing of theirs starts any more."""
 
     def set_faults(self, faults: Faults) -> None:
         """Break exactly this from now on; PlatformError 404 for what there is not, EmulationGap for delay."""
-        check_faults(faults, self.platform)
+        cuts.check(faults, self.platform)
         if faults.delay and not self._delaying:
-            self._nursery.start_soon(delay_line.run, self._kernel.open_delay_line(), lambda: self.platform)
+            self._nursery.start_soon(delay_line.run, self._spawner.open_delay_line(), lambda: self.platform)
             self._delaying = True
         self.publish(faults=faults)
 
@@ -94,7 +88,7 @@ class Control(Registry):
         skip_launch: bool = False,
         cordoned: bool = False,
     ) -> Machine:
-        """A new Machine of the app, started unless `skip_launch`."""
+        """Create a Machine of the app, and start it unless `skip_launch`."""
         _refuse_without_command(config)
         if app in self._leaving:
             raise PlatformError(f"app {app!r} is being deleted", 409)
@@ -114,7 +108,7 @@ class Control(Registry):
         machine = self.machine(machine_id)
         if machine.state == "stopping":
             await self._wait_for_rest(machine)
-        self._supervisor.replace(machine_id, _signal(machine.config.kill_signal), machine.config.kill_timeout)
+        self._supervisor.shut_down(machine_id, "update", *_shutdown(machine))
         await self._wait_for_rest(machine)
         self.renew(machine_id, config)
         if not skip_launch:
@@ -142,14 +136,15 @@ class Control(Registry):
         """Begin the shutdown sequence; returns at once, as the API does. Fine if it is stopped already."""
         await trio.lowlevel.checkpoint()
         machine = self.machine(machine_id)
-        number, patience = _shutdown(machine, signal, timeout)
+        how = _shutdown(machine, signal, timeout)
         if machine.state not in ("stopping", *_AT_REST):
-            self._supervisor.stop(machine_id, number, patience)
+            self._supervisor.shut_down(machine_id, "stop", *how)
 
     async def restart(self, machine_id: str, signal: str | None = None, timeout: float | None = None) -> None:
         """Begin to stop a started Machine and to start it again; returns at once (`assumed`)."""
         await trio.lowlevel.checkpoint()
-        self._supervisor.restart(machine_id, *_shutdown(self.machine(machine_id), signal, timeout))
+        how = _shutdown(self.machine(machine_id), signal, timeout)
+        self._supervisor.shut_down(machine_id, "restart", *how)
 
     async def suspend(self, machine_id: str) -> None:
         """Freeze a started Machine (docs reference/suspend-resume); fine if it is suspended already."""
@@ -160,7 +155,7 @@ class Control(Registry):
     async def signal(self, machine_id: str, signal: str) -> None:
         """Send a signal to the main process; PlatformError 412 unless started."""
         await trio.lowlevel.checkpoint()
-        self._kernel.signal(self._pid(machine_id, "be signalled"), _signal(signal))
+        self._spawner.signal(self._pid(machine_id, "be signalled"), _signal(signal))
 
     async def destroy(self, machine_id: str, force: bool = False) -> None:
         """Remove a Machine that does not run; with `force`, kill a running one first."""
@@ -177,7 +172,7 @@ class Control(Registry):
 
     async def _end(self, machine: Machine) -> None:
         if machine.state in ("starting", "started", "restarting"):
-            self._supervisor.stop(machine.id, Signals.SIGKILL, 0)
+            self._supervisor.shut_down(machine.id, "stop", Signals.SIGKILL, 0)
         await self._supervisor.kill(machine.id)
         if machine.id not in self.platform.machines:  # somebody else destroyed it, and was faster
             return
@@ -185,8 +180,8 @@ class Control(Registry):
         self.move(machine.id, "gone", "user")
         self.bury(machine.id)
 
-    async def completed(self, machine_id: str) -> None:
-        """The Machine's process has ended for good: with `auto_destroy` the Machine ends too."""
+    async def _completed(self, machine_id: str) -> None:
+        """Destroy a Machine with `auto_destroy` whose process has ended for good."""
         machine = self.platform.machines.get(machine_id)
         if machine and machine.config.auto_destroy and not {machine_id, machine.app} & self._leaving:
             with contextlib.suppress(PlatformError):  # somebody has started it again meanwhile
@@ -196,9 +191,8 @@ class Control(Registry):
         self, machine_id: str, command: Sequence[str], timeout: float, stdin: bytes = b""
     ) -> ExecResult:
         """Run `command` beside the app; PlatformError 412 unless started, 408 when it takes too long."""
-        pid = self._pid(machine_id, "exec")
-        start = functools.partial(self._kernel.execute, pid, self.machine(machine_id), command)
-        return await execute(self._kernel, start, timeout, stdin)
+        self._pid(machine_id, "exec")
+        return await execute(self._spawner, machine_id, command, timeout, stdin)
 
     def _pid(self, machine_id: str, wish: str) -> int:
         machine, pid = self.machine(machine_id), self._supervisor.pid(machine_id)
@@ -212,8 +206,10 @@ def _refuse_without_command(config: MachineConfig) -> None:
         raise PlatformError(f"image {config.image.ref!r} has no command and init.cmd gives none", 422)
 
 
-def _shutdown(machine: Machine, signal: str | None, timeout: float | None) -> tuple[Signals, float]:
-    """The signal that begins the shutdown, and the seconds that the app then has."""
+def _shutdown(
+    machine: Machine, signal: str | None = None, timeout: float | None = None
+) -> tuple[Signals, float]:
+    """Return the signal that begins the shutdown, and the seconds that the app then has."""
     patience = machine.config.kill_timeout if timeout is None else max(0.0, timeout)
     return _signal(signal or machine.config.kill_signal), patience
 

@@ -1,6 +1,6 @@
-"""The delay line: packets between regions come out of a TUN device, wait, and go back into it.
+"""The delay line: packets between regions come out of a packet socket, wait, and go back into it.
 
-Done here and not by the kernel's netem, which many kernels lack; a TUN device nearly every one has.
+Done here and not by the kernel's netem, which many kernels lack; packet sockets nearly every one has.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from flyroutes.local.kernel.packets.detour import HEADERS
 from flyroutes.platform.net.distance import packet_seconds, places
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class _Line:
             heapq.heappush(self._packets, (due, self._count, packet))
 
     def arrived(self, now: float) -> list[bytes]:
-        """Those whose time has come."""
+        """Take out the packets whose time has come."""
         found = []
         while self._packets and self._packets[0][0] <= now:
             found.append(heapq.heappop(self._packets)[2])
@@ -50,7 +51,7 @@ class _Line:
 
 
 async def run(fd: int, snapshot: Callable[[], Platform]) -> None:
-    """Delay what `fd`, a TUN device that does not block, gives; for ever."""
+    """Delay what `fd` gives, a packet socket that does not block (kernel/detour.py); for ever."""
     line, platform, where = _Line(), snapshot(), places(snapshot())
     while True:
         with trio.move_on_at(line.next_due):
@@ -58,11 +59,11 @@ async def run(fd: int, snapshot: Callable[[], Platform]) -> None:
         if snapshot() is not platform:
             platform, where = snapshot(), places(snapshot())
         now = trio.current_time()
-        for packet in _read(fd):
-            line.put(packet, now + packet_seconds(packet, where, platform.edge))
-        for packet in line.arrived(now):
+        for frame in _read(fd):
+            line.put(frame, now + packet_seconds(frame[HEADERS:], where, platform.edge))
+        for frame in line.arrived(now):
             with contextlib.suppress(OSError):  # lost, as packets are
-                os.write(fd, packet)
+                os.write(fd, frame)
 
 
 def _read(fd: int) -> list[bytes]:

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flyroutes.appconfig import AppConfig
-    from flyroutes.local.machines.control import Control, Log
+    from flyroutes.local.log import Log
+    from flyroutes.local.machines.control import Control
     from flyroutes.platform.model import IPType, MachineConfig, Service
 
 
 def ip_types(services: Iterable[Service]) -> tuple[IPType, ...]:
-    """The kinds of IP an app needs, read off its services; the Machines API can change them later.
+    """Return the kinds of IP an app needs, read off its services; the Machines API can change them later.
 
     UDP works on a dedicated IPv4 alone; a TLS port is meant for the public; any other service gets
     the private kind. This differs from the first `fly deploy`, which gives an app with plain HTTP on
@@ -39,7 +40,7 @@ async def deploy(control: Control, config: AppConfig) -> None:
     if config.release:
         await _run_release(control, config, config.release)
     for group in config.processes:
-        await control.create_machine(config.app, config.machine_config(group), region=config.primary_region)
+        await control.create_machine(config.app, config.machines[group], region=config.primary_region)
 
 
 async def _run_release(control: Control, config: AppConfig, release: MachineConfig) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING
 import trio
 
 from flyroutes.errors import PlatformError
-from flyroutes.local.kernel.init import exit_code
+from flyroutes.local.kernel.processes import exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-    from flyroutes.local.spawner.client import KernelClient
+    from flyroutes.local.spawner.client import Spawner
 
 _OUTPUT_GRACE = 0.5
 """Seconds for the rest of the output after the command has ended."""
@@ -35,14 +34,15 @@ class ExecResult:
 
 
 async def execute(
-    kernel: KernelClient, start: Callable[[tuple[int, int, int]], int], timeout: float, stdin: bytes
+    spawner: Spawner, machine_id: str, command: Sequence[str], timeout: float, stdin: bytes
 ) -> ExecResult:
-    """Call `start` with (stdin, stdout, stderr) files; it returns the pid of the command.
+    """Run `command` beside the app of a running Machine.
 
     PlatformError 408 when it takes longer than `timeout` seconds; the command is killed then, and also
     when the caller is cancelled.
     """
-    pid, (feed, out, err) = _started(start)
+    pid, files = spawner.execute(machine_id, command)
+    feed, out, err = map(trio.lowlevel.FdStream, files)
     outputs = [bytearray(), bytearray()]
     status: int | None = None
     async with feed, out, err:
@@ -52,36 +52,18 @@ async def execute(
                     nursery.start_soon(_feed, feed, stdin)
                     nursery.start_soon(_collect, out, outputs[0])
                     nursery.start_soon(_collect, err, outputs[1])
-                    status = await kernel.wait(pid)
+                    status = await spawner.wait(pid)
                     # What the command left running may hold its output open for ever.
                     nursery.cancel_scope.deadline = trio.current_time() + _OUTPUT_GRACE
         finally:
             if status is None:
-                kernel.signal(pid, signal.SIGKILL)
+                spawner.signal(pid, signal.SIGKILL)
                 with trio.CancelScope(shield=True):
-                    await kernel.wait(pid)
+                    await spawner.wait(pid)
     if status is None:
         raise PlatformError(f"the command was still running after {timeout:g} s and was killed", 408)
     code = exit_code(status)
     return ExecResult(code, max(0, code - 128), bytes(outputs[0]), bytes(outputs[1]))
-
-
-_Streams = tuple[trio.lowlevel.FdStream, trio.lowlevel.FdStream, trio.lowlevel.FdStream]
-
-
-def _started(start: Callable[[tuple[int, int, int]], int]) -> tuple[int, _Streams]:
-    (their_in, our_in), (our_out, their_out), (our_err, their_err) = (os.pipe() for _ in range(3))
-    try:
-        pid = start((their_in, their_out, their_err))
-    except BaseException:
-        for fd in (our_in, our_out, our_err):
-            os.close(fd)
-        raise
-    finally:
-        for fd in (their_in, their_out, their_err):
-            os.close(fd)
-    stream = trio.lowlevel.FdStream
-    return pid, (stream(our_in), stream(our_out), stream(our_err))
 
 
 async def _feed(stream: trio.lowlevel.FdStream, data: bytes) -> None:

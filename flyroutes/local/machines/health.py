@@ -92,7 +92,7 @@ def _status(name: str, passing: bool, output: str) -> CheckStatus:
 
 
 async def run_probe(probe: Probe) -> tuple[bool, str]:
-    """(passing, what happened) of one attempt; never raises for what a Machine does."""
+    """Attempt a check once: (passing, what happened). Never raises for what a Machine does."""
     check = probe.check
     try:
         with trio.fail_after(check.timeout):
@@ -124,7 +124,7 @@ async def _connect(probe: Probe) -> trio.abc.Stream:
 
 
 async def _get(stream: trio.abc.Stream, probe: Probe) -> tuple[bool, str]:
-    """2xx is what passes; a redirect is not followed."""
+    """Ask over HTTP: 2xx passes, and a redirect is not followed."""
     check = probe.check
     http = h11.Connection(h11.CLIENT)
     given = [(name.lower(), value) for name, value in check.headers]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from flyroutes.local.machines.control import Log
+    from flyroutes.local.log import Log
     from flyroutes.platform.model import Machine
 
 LINE_LIMIT = 16_384

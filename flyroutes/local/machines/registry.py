@@ -19,6 +19,7 @@ from flyroutes.platform import leases
 from flyroutes.platform.lifecycle import after
 from flyroutes.platform.model import DEFAULT_NETWORK, App, Event, Machine, Network, Peer, Platform
 from flyroutes.platform.net import addresses
+from flyroutes.platform.regions import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +33,7 @@ _DESTROYED_KEPT = 200
 
 
 class Registry:
-    """What there is. Every method may raise PlatformError with the API's status."""
+    """Keeps what there is. Every method may raise PlatformError with the API's status."""
 
     def __init__(self, observe: Callable[[Platform], None], region: str) -> None:
         network = Network(DEFAULT_NETWORK, addresses.FIRST_NETWORK_ID)
@@ -52,7 +53,7 @@ class Registry:
         self._changed = trio.Event()
 
     def add_network(self, name: str) -> Network:
-        """The network of that name; it appears with its first use."""
+        """Return the network of that name; it appears with its first use."""
         networks = self.platform.networks
         if name not in networks:
             network = Network(name, addresses.FIRST_NETWORK_ID + len(networks))
@@ -67,14 +68,14 @@ class Registry:
         return peer
 
     def app(self, name: str) -> App:
-        """The app, or PlatformError 404."""
+        """Return the app; PlatformError 404 without it."""
         if name not in self.platform.apps:
             known = ", ".join(self.platform.apps) or "none"
             raise PlatformError(f"app {name!r} not found; the apps of this network: {known}", 404)
         return self.platform.apps[name]
 
     def add_app(self, name: str, network: str = "") -> App:
-        """A new app, for life on one network."""
+        """Create an app, for life on one network; PlatformError 422 for a name that is taken."""
         if name in self.platform.apps:
             raise PlatformError(f"app name {name!r} is already taken", 422)
         app = App(name, self.add_network(network or DEFAULT_NETWORK).name)
@@ -82,32 +83,28 @@ class Registry:
         return app
 
     def remove_app(self, name: str) -> None:
-        """Forget an app that has no Machine left, and those it had."""
+        """Forget an app that has no Machine left, and the Machines it had."""
         self.destroyed = deque((one for one in self.destroyed if one.app != name), _DESTROYED_KEPT)
         self.publish(apps={key: app for key, app in self.platform.apps.items() if key != name})
 
     def machine(self, machine_id: str) -> Machine:
-        """The Machine, or PlatformError 404."""
+        """Return the Machine; PlatformError 404 without it."""
         if machine_id not in self.platform.machines:
             raise PlatformError(f"machine {machine_id!r} not found", 404)
         return self.platform.machines[machine_id]
 
     def machine_of(self, app: str, machine_id: str, among: Iterable[Machine] = ()) -> Machine:
-        """The app's Machine, or one of `among`; PlatformError 404."""
+        """Return the app's Machine, or one of `among` with that ID; PlatformError 404 without it."""
         found = {one.id: one for one in among if one.app == app} | dict(self.platform.machines)
         if machine_id not in found or found[machine_id].app != self.app(app).name:
             raise PlatformError(f"machine {machine_id!r} not found in app {app!r}", 404)
         return found[machine_id]
 
-    def network_of(self, machine: Machine) -> Network:
-        """The 6PN of the Machine's app."""
-        return self.platform.networks[self.platform.apps[machine.app].network]
-
     def add_machine(self, app: App, config: MachineConfig, name: str | None, region: str | None) -> Machine:
-        """A new Machine of the app, in state `created`, with addresses of its own."""
+        """Create a Machine of the app, in state `created`, with addresses of its own."""
         region = region or self._region
-        if region not in addresses.REGIONS:
-            raise PlatformError(f"region {region!r} is none of Fly's: {', '.join(addresses.REGIONS)}", 422)
+        if region not in REGIONS:
+            raise PlatformError(f"region {region!r} is none of Fly's: {', '.join(REGIONS)}", 422)
         index = self._next_index
         if index >= addresses.MACHINES_PER_NETWORK:
             raise PlatformError(f"the local network holds {index} Machines in its life, no more", 422)

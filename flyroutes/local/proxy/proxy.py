@@ -1,22 +1,22 @@
-"""Listening sockets, and what becomes of each connection they accept."""
+"""The proxy's listening sockets; what each connection that they accept is given to is `port_handlers`."""
 
 from __future__ import annotations
 
 import errno
 import socket
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from flyroutes.local.proxy.balancer import Balancer
-from flyroutes.local.proxy.clientside.inbound import Inbound, send_preface
-from flyroutes.local.proxy.clientside.tls import Offer, agree_on_tls, terminate
+from flyroutes.local.proxy.clientside.connection import ClientConnection
+from flyroutes.local.proxy.common import Shared
 from flyroutes.local.proxy.failure import Failure
-from flyroutes.local.proxy.gateway import Gateway
-from flyroutes.local.proxy.tcp import hang_up, relay
-from flyroutes.platform.proxy.routing import app_named, find_app, is_shared, listeners
+from flyroutes.local.proxy.port_handlers import PortHandlers
+from flyroutes.local.proxy.replay.replayer import Replayer
+from flyroutes.local.proxy.tcp import hang_up
+from flyroutes.platform.proxy.routing import listeners
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -45,12 +45,13 @@ class Proxy:
         region: str = "iad",
     ) -> None:
         self._snapshot = snapshot
-        self._authority = authority
         self._log = partial(log, "proxy")
-        self._balancer = Balancer(start_machine, self._log, region)
-        self._gateway = Gateway(snapshot, self._balancer, self._log, region)
+        self._balancer = Balancer(start_machine, region)
+        replayer = Replayer(snapshot, self._log)
+        shared = Shared(snapshot, self._balancer, replayer, self._log, region)
+        self._handlers = PortHandlers(shared, authority)
         self._listeners: dict[tuple[str, int], trio.socket.SocketType] = {}
-        self._serving: set[Inbound] = set()
+        self._serving: set[ClientConnection] = set()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -69,9 +70,9 @@ class Proxy:
     def let_go(self, platform: Platform) -> None:
         """End connections to addresses that no app of `platform` has; call it while they still are ours."""
         kept = {ip.address for app in platform.apps.values() for ip in app.ips}
-        for inbound in self._serving:
-            if inbound.address not in kept and isinstance(inbound.stream, trio.SocketStream):
-                hang_up(inbound.stream)
+        for connection in self._serving:
+            if connection.address not in kept and isinstance(connection.stream, trio.SocketStream):
+                hang_up(connection.stream)
 
     def update(self, platform: Platform) -> None:
         """Listen where `platform` says, and nowhere else. Connections already accepted go on."""
@@ -82,13 +83,9 @@ class Proxy:
             self._listen(key)
         self._balancer.changed(platform.machines)
 
-    def load(self, machine_id: str) -> int:
-        """How many connections or requests the Machine is handling now."""
-        return sum(load for (machine, _), load in self.loads.items() if machine == machine_id)
-
     @property
     def loads(self) -> Mapping[tuple[str, int], int]:
-        """The same for every Machine's service, by Machine ID and `internal_port`."""
+        """How much each service of a Machine is handling now, by Machine ID and `internal_port`."""
         return self._balancer.loads
 
     def recent_traffic(self, seconds: float) -> set[str]:
@@ -104,8 +101,8 @@ class Proxy:
             self._log(f"{app_name!r} has no public IP to be published on", code="", app=app_name)
             return await trio.aclose_forcefully(stream)
         source = stream.socket.getpeername()[:2]
-        inbound = Inbound(stream, source, public[0], 443, secure=True, name=f"{app_name}.fly.dev")
-        await self._guard(inbound)
+        connection = ClientConnection(stream, source, public[0], 443, secure=True, name=f"{app_name}.fly.dev")
+        await self._serve(connection)
 
     def _listen(self, key: tuple[str, int]) -> None:
         assert self._nursery is not None, "Proxy.update before Proxy.run"
@@ -130,79 +127,21 @@ class Proxy:
                 elif error.errno == errno.EBADF:
                     return
                 continue
-            inbound = Inbound(trio.SocketStream(accepted), source[:2], *key)
-            self._nursery.start_soon(self._guard, inbound)
+            connection = ClientConnection(trio.SocketStream(accepted), source[:2], *key)
+            self._nursery.start_soon(self._serve, connection)
 
-    async def _guard(self, inbound: Inbound) -> None:
+    async def _serve(self, connection: ClientConnection) -> None:
         """Nothing that happens to one connection reaches another."""
-        self._serving.add(inbound)
+        self._serving.add(connection)
         try:
-            await self._serve(inbound)
+            await self._handlers.serve(connection)
         except Failure as failure:
-            self._log(failure.reason, code=failure.code, **inbound.fields)
+            self._log(failure.reason, code=failure.code, **connection.fields)
         except Exception as error:
-            self._log(f"internal error: {error!r}", code="", **inbound.fields)
+            self._log(f"internal error: {error!r}", code="", **connection.fields)
         finally:
-            self._serving.discard(inbound)
-            await trio.aclose_forcefully(inbound.stream)
-
-    async def _serve(self, inbound: Inbound) -> None:
-        handlers = self._handlers(inbound)
-        protocol = None
-        if "pg_tls" in handlers and isinstance(inbound.stream, trio.SocketStream):
-            await agree_on_tls(inbound.stream)
-        if {"tls", "pg_tls"} & set(handlers) and not inbound.secure:
-            inbound, protocol = await self._terminate(inbound)
-            handlers = self._handlers(inbound)
-        if "http" not in handlers:
-            await self._relay(inbound)
-        elif protocol == "h2":
-            await self._gateway.serve_http2(inbound)
-        else:
-            await self._gateway.serve_http1(inbound)
-
-    def _handlers(self, inbound: Inbound) -> tuple[str, ...]:
-        route = self._gateway.find(inbound)
-        if route:
-            return route.port.handlers
-        if not inbound.name and is_shared(self._snapshot(), inbound.address):
-            # The app is known only once its SNI or Host is: port 80 is for HTTP, any other for TLS.
-            return ("http",) if inbound.port == 80 else ("tls",)
-        raise Failure(0, "PR01", f"no service for {inbound.name or inbound.address} on port {inbound.port}")
-
-    async def _terminate(self, inbound: Inbound) -> tuple[Inbound, str | None]:
-        assert isinstance(inbound.stream, trio.SocketStream)
-        stream, name = await terminate(inbound.stream, self._authority, partial(self._offer, inbound))
-        protocol = stream.selected_alpn_protocol()
-        return replace(inbound, stream=stream, secure=True, name=name), protocol
-
-    def _offer(self, inbound: Inbound, name: str) -> Offer | None:
-        """What to agree on for `name`: a certificate is for the `.fly.dev` name of the app that was dialled.
-
-        So a Flycast client, which asks for `.flycast` or for no name, gets None, unless the port has
-        `default_self_signed`.
-        """
-        platform = self._snapshot()
-        app = app_named(platform, name)
-        certified = app is not None and app is find_app(platform, inbound.address, name, inbound.source[0])
-        route = self._gateway.find(replace(inbound, name=name))
-        if route is None or not (certified or route.port.default_self_signed):
-            return None
-        return Offer(route.port.alpn, route.port.tls_versions, self_signed=not certified)
-
-    async def _relay(self, inbound: Inbound) -> None:
-        """No `http` handler: bytes to one Machine for as long as the connection lives."""
-        try:
-            app = await self._balancer.connect(partial(self._gateway.find, inbound), pooled=False)
-        except Failure as failure:
-            # PR03 is for HTTP; raw TCP ends in PR01 (docs monitoring/error-codes).
-            code = "PR01" if failure.code == "PR03" else failure.code
-            raise Failure(0, code, failure.reason) from failure
-        try:
-            await send_preface(app, self._gateway.find(inbound), inbound)
-            await relay(inbound.stream, app.stream)
-        finally:
-            self._balancer.release(app)
+            self._serving.discard(connection)
+            await trio.aclose_forcefully(connection.stream)
 
 
 def _bind(key: tuple[str, int]) -> trio.socket.SocketType:

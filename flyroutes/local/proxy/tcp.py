@@ -1,4 +1,4 @@
-"""Bytes in, bytes out: the raw relay, and the PROXY protocol header in front of it."""
+"""Bytes between two connections, and the ways to end one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import struct
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from trio.abc import Stream
 
 CHUNK = 65536
-_SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
+LINGER_BYTES = 4 << 20
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 async def relay(client: Stream, app: Stream) -> None:
@@ -44,17 +45,30 @@ def hang_up(stream: trio.SocketStream) -> None:
     """
     # A plain duplicate: Trio would blame its user for the end.
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(stream.socket.fileno())) as plain:
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         plain.shutdown(socket.SHUT_RDWR)
 
 
-def proxy_header(version: Literal["v1", "v2"], source: tuple[str, int], target: tuple[str, int]) -> bytes:
-    """What tells the app that a client at `source` dialled `target` (haproxy's proxy-protocol.txt)."""
-    six = ":" in source[0] or ":" in target[0]
-    ips = [f"::ffff:{ip}" if six and ":" not in ip else ip for ip in (source[0], target[0])]
-    if version == "v1":
-        words = ("PROXY", "TCP6" if six else "TCP4", *ips, str(source[1]), str(target[1]))
-        return " ".join(words).encode() + b"\r\n"
-    family = socket.AF_INET6 if six else socket.AF_INET
-    body = b"".join(socket.inet_pton(family, ip) for ip in ips) + struct.pack("!HH", source[1], target[1])
-    return _SIGNATURE + struct.pack("!BBH", 0x21, 0x21 if six else 0x11, len(body)) + body
+async def reset(stream: Stream) -> None:
+    """Close with a reset, below TLS too: after a mere close, a body without a length would look complete."""
+    transport_of(stream).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    await trio.aclose_forcefully(stream)
+
+
+async def linger(stream: Stream) -> None:
+    """End the proxy's direction and read on for a while: who still sends must not lose what it was sent."""
+    transport = transport_of(stream)
+    try:
+        await transport.send_eof()
+        read = 0
+        while read < LINGER_BYTES and (data := await transport.receive_some(CHUNK)):
+            read += len(data)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
+
+
+def transport_of(stream: Stream) -> trio.SocketStream:
+    """The TCP connection that a stream is or, with TLS, lies on."""
+    transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    assert isinstance(transport, trio.SocketStream)
+    return transport

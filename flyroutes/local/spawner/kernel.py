@@ -1,205 +1,191 @@
-"""A Machine as the kernel knows it: from a platform value to namespaces and a process, and back."""
+"""What the spawner can be asked: from a `Boot` to namespaces and a process, and back."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
 import socket
-import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from flyroutes.errors import PlatformError
-from flyroutes.local.kernel import (
-    copied_files,
-    entering,
-    freezer,
-    init,
-    namespaces,
-    nftables,
-    root,
-    syscalls,
-    tun,
-    wiring,
-)
-from flyroutes.platform.net import addresses
-from flyroutes.platform.runtime import environment, hosts_file, resolv_conf
+from flyroutes.local.kernel import copied_files, entering, freezer, init, namespaces, root, syscalls
+from flyroutes.local.kernel.packets import detour, firewall, wiring
+from flyroutes.local.kernel.processes import fork, quiet_child
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from flyroutes.platform.model import Machine, Network, Peer
-
-_FIRST_LINK = 10
-_FIRST_PEER = _FIRST_LINK + addresses.MACHINES_PER_NETWORK
-PATH = f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""The Python that runs flyroutes comes first: it has the packages that a Dockerfile's RUN would install."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A Machine's process 1: its pid, and two files.
-
-    From `output` what the app prints can be read; `api` is the listening socket that the Machine sees as
-    `/.fly/api`.
-    """
-
-    pid: int
-    output: int
-    api: int
+    from flyroutes.platform.boot import Boot, Link
 
 
 class Kernel:
-    """All that the local network has in the kernel. Calls block, and longest while an image is copied."""
+    """All that a local network has in the kernel. Calls block, and longest while an image is copied.
+
+    The spawner answers requests with what these methods return: nothing, or a value and the open files that
+    go with it.
+    """
 
     def __init__(self, uid: int) -> None:
         self._uid = uid or namespaces.ORDINARY_UID
         self._home = namespaces.Home()
         self._fabric = wiring.Fabric(self._home.fds["net"])
-        self._firewall = nftables.Firewall()
+        self._firewall = firewall.Firewall()
+        self._children: set[int] = set()
+        """Processes that were started here and not reaped yet: their pids cannot mean anybody else."""
+        self._machines: dict[str, tuple[Boot, int]] = {}
+        """By ID, until `remove`: what a Machine was started with, and its process 1."""
 
-    def start(self, machine: Machine, network: Network) -> Running:
-        """Build the Machine's namespaces and start its command."""
-        link = _machine_link(machine, network)
-        self._firewall.allow_sources(link.number, _bare(link.addresses))
+    def start(self, boot: Boot) -> tuple[int, tuple[int, int]]:
+        """Build a Machine's namespaces and start its command.
+
+        Returns the pid of process 1, a file from which the app's output can be read, and the listening
+        socket that the Machine sees as `/.fly/api`.
+        """
+        self._firewall.allow_sources(boot.link)
         output, theirs = os.pipe()
-        directory = root.machine_directory(machine.id)
+        directory = root.machine_directory(boot.machine_id)
         api = _listen(directory / "fly")
         try:
-            (directory / "hosts").write_text(hosts_file(machine))
-            files = copied_files.unpack(machine.config, directory / "files")
+            (directory / "hosts").write_text(boot.hosts)
+            files = copied_files.unpack(boot, directory / "files")
             with self._home.away(namespaces.MACHINE):
-                self._fabric.connect(link)
-                self._show_files(machine, files)
-                pid = _fork_machine(machine, theirs, self._uid)
+                self._fabric.connect(boot.link)
+                _show_files(boot.machine_id, directory, files)
+                pid = _fork_machine(boot, theirs, self._uid)
         except BaseException:
             os.close(output)
             api.close()
-            self.remove(machine, network)
+            self._clear(boot)
             raise
         finally:
             os.close(theirs)
-        return Running(pid, output, api.detach())
+        self._children.add(pid)
+        self._machines[boot.machine_id] = boot, pid
+        return pid, (output, api.detach())
 
-    def _show_files(self, machine: Machine, files: Mapping[str, str]) -> None:
-        syscalls.sethostname(machine.id)
-        root.bind(root.machine_directory(machine.id) / "hosts", "/etc/hosts")
-        root.bind(root.machine_directory(machine.id) / "fly", root.FLY)
-        root.private_tmp()
-        for source, target in files.items():
-            root.bind(source, target)
-        root.close_to_apps()
+    def remove(self, machine_id: str) -> None:
+        """Take the link and the files of an ended Machine away; its namespaces went with its process."""
+        self._clear(self._machines.pop(machine_id)[0])
 
-    def remove(self, machine: Machine, network: Network) -> None:
-        """Take the link of an ended Machine away; its namespaces went with its process."""
-        link = _machine_link(machine, network)
-        self._firewall.allow_sources(link.number, _bare(link.addresses), remove=True)
-        self._fabric.disconnect(link)
-        shutil.rmtree(root.machine_directory(machine.id), ignore_errors=True)
+    def _clear(self, boot: Boot) -> None:
+        self._firewall.allow_sources(boot.link, remove=True)
+        self._fabric.disconnect(boot.link)
+        shutil.rmtree(root.machine_directory(boot.machine_id), ignore_errors=True)
 
-    def freeze(self, pid: int, machine: Machine, network: Network) -> None:
-        """Stop the Machine whose process 1 is `pid`, and cut its link: see `freezer`.
+    def reap(self) -> Iterator[tuple[int, int]]:
+        """Collect the children that have ended: (pid, wait status) of each."""
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            self._children.discard(pid)
+            yield pid, status
+
+    def signal(self, pid: int, number: int) -> None:
+        """Send a signal to a process that was started here; nothing happens if it has ended."""
+        if pid in self._children:
+            os.kill(pid, number)
+
+    def freeze(self, machine_id: str) -> None:
+        """Stop all that runs in a Machine, and cut its link; nothing happens if it has ended.
 
         With the link up the kernel would go on accepting connections for a frozen listener.
         """
-        freezer.stop(self._home, pid)
-        self._fabric.take_down(_machine_link(machine, network))
+        boot, pid = self._machines[machine_id]
+        if pid in self._children:
+            freezer.stop(self._home, pid)
+            self._fabric.take_down(boot.link)
 
-    def thaw(self, pid: int, machine: Machine, network: Network) -> None:
+    def thaw(self, machine_id: str) -> None:
         """Undo `freeze`."""
-        self._fabric.bring_up(_machine_link(machine, network))
-        freezer.go_on(self._home, pid)
+        boot, pid = self._machines[machine_id]
+        if pid in self._children:
+            self._fabric.bring_up(boot.link)
+            freezer.go_on(self._home, pid)
 
-    def execute(self, pid: int, machine: Machine, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
-        """Start `command` beside the app of the Machine whose process 1 is `pid`; the go-between's pid."""
-        main = entering.program(command, _environment(machine), machine.config.image.workdir, self._uid)
+    def execute(self, machine_id: str, command: tuple[str, ...]) -> tuple[int, tuple[int, int, int]]:
+        """Start `command` beside the app of a Machine.
+
+        Returns the pid of its go-between (see `entering`), and the far ends of its stdin, stdout and stderr.
+        """
+        boot, pid = self._machines[machine_id]
+        program = dataclasses.replace(boot.program, command=command)
         try:
             opened = namespaces.open_namespaces(pid, ("mnt", "net", "uts", "pid"))
         except OSError as error:
-            raise PlatformError(f"machine {machine.id} is ending: {error.strerror}", 412) from error
+            raise PlatformError(f"machine {machine_id} is ending: {error.strerror}", 412) from error
+        (stdin, feed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
+        main = partial(init.execute, program, self._uid)
         try:
-            return entering.fork_inside(opened, stdio, main)
+            started = entering.fork_inside(opened, (stdin, stdout, stderr), main)
+        except BaseException:
+            _close(feed, out, err)
+            raise
         finally:
-            for fd in opened.values():
-                os.close(fd)
+            _close(stdin, stdout, stderr, *opened.values())
+        self._children.add(started)
+        return started, (feed, out, err)
 
-    def add_peer(self, peer: Peer, network: Network, number: int) -> dict[str, int]:
-        """Make a place where a WireGuard peer sits; it lasts as long as the returned namespaces are open."""
-        base4 = addresses.INTERNET_V4.network_address + 8 * (number + 1)
-        base6 = addresses.INTERNET_V6.network_address + (number << 16) + 2
-        # AllowedIPs of a peer is its network's /48 alone; the rest of its traffic is its own internet.
-        mine = (f"{base4 + 2}/29", f"{peer.address}/112", f"{base6}/112")
-        link = wiring.Link(_FIRST_PEER + number, mine, f"{base4 + 1}/29")
-        directory = root.machine_directory(f"peer-{peer.name}")
-        (directory / "resolv.conf").write_text(resolv_conf(addresses.dns_server(network)))
+    def add_peer(self, name: str, link: Link, resolv_conf: str) -> tuple[None, tuple[int, ...]]:
+        """Make the place of a WireGuard peer; the files are its namespaces, in the order of entering.KINDS.
+
+        It lasts as long as they are open.
+        """
+        directory = root.machine_directory(f"peer-{name}")
+        (directory / "resolv.conf").write_text(resolv_conf)
         with self._home.away(namespaces.PEER):
             self._fabric.connect(link)
-            syscalls.sethostname(peer.name)
+            syscalls.sethostname(name)
             root.bind(directory / "resolv.conf", "/etc/resolv.conf")
             opened = namespaces.open_namespaces("self", entering.KINDS)
-        self._firewall.allow_sources(link.number, _bare(link.addresses))
-        return opened
+        self._firewall.allow_sources(link)
+        return None, tuple(opened.values())
 
-    def answer_for(self, new: Sequence[str], gone: Sequence[str]) -> None:
-        """Make the fabric the host of further addresses, and of some no longer."""
+    def change_fabric(self, changes: Mapping[str, tuple[Sequence[Any], Sequence[Any]]]) -> None:
+        """Take (new, gone) items into the fabric: `hosts` that it answers for, and the firewall's sets."""
+        new, gone = changes.get("hosts", ((), ()))
         self._fabric.answer_for(new)
         self._fabric.answer_for(gone, remove=True)
+        self._firewall.change({name: change for name, change in changes.items() if name != "hosts"})
 
-    def allow_reach(self, pairs: Sequence[tuple[str, str]]) -> None:
-        """Let packets pass from each first /48 to the second."""
-        self._firewall.allow_reach(pairs)
-
-    def set_cuts(self, pairs: Sequence[tuple[str, str]], cut: Sequence[str]) -> None:
-        """Let nothing pass between these pairs of /80, nor from or to these Machines' addresses."""
-        self._firewall.set_cuts(pairs, cut)
-
-    def open_delay_line(self) -> int:
-        """The file of a link through which packets between regions go from now on. Raises OSError."""
-        fd = tun.create(root.TUN, "delay", nftables.DELAY_LINK)
-        self._fabric.divert_marked("delay", nftables.DELAY_LINK, nftables.DELAY_MARK)
-        return fd
-
-    def set_distant(self, pairs: Sequence[tuple[str, str]], far: Sequence[str]) -> None:
-        """What goes over the delay line: between these pairs of /80, and from and to these addresses."""
-        self._firewall.set_distant(pairs, far)
-
-    def set_udp_services(self, services: dict[tuple[str, int], str]) -> None:
-        """Route public UDP: (public IPv4, port) -> `fly-global-services` address."""
-        self._firewall.set_udp_services(services)
+    def open_delay_line(self) -> tuple[None, tuple[int]]:
+        """Open the socket through which packets between regions go (see `detour`). Raises OSError."""
+        with self._home.away(syscalls.CLONE_NEWNET):
+            sock = detour.open_far_end(firewall.DELAY_LINK, self._home.fds["net"], wiring.MTU)
+        self._fabric.divert_marked(firewall.DELAY_LINK, firewall.DELAY_MARK)
+        return None, (sock.detach(),)
 
 
-def _environment(machine: Machine) -> dict[str, str]:
-    host = {"PATH": PATH, "HOME": "/tmp", **root.TRUST}
-    return host | environment(machine)
+def _show_files(machine_id: str, directory: Path, files: Mapping[str, str]) -> None:
+    syscalls.sethostname(machine_id)
+    root.bind(directory / "hosts", "/etc/hosts")
+    root.bind(directory / "fly", root.FLY)
+    root.private_tmp()
+    for source, target in files.items():
+        root.bind(source, target)
+    root.close_to_apps()
 
 
-def _fork_machine(machine: Machine, output: int, uid: int) -> int:
+def _fork_machine(boot: Boot, output: int, uid: int) -> int:
     # Blocked from the first moment, so that a stop right after the start waits until it can be passed on.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, init.FORWARDED)
     try:
-        pid = os.fork()
-        if pid == 0:
-            _become_machine(machine, output, uid)
-        return pid
+        return fork(lambda: _become_machine(boot, output, uid))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _become_machine(machine: Machine, output: int, uid: int) -> None:
-    try:
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        init.quiet_child(nothing, output, output)
-        # As long as process 1 lives: the place of Fly's SSH server, which nobody else can have (docs
-        # blueprints/opensshd). It is bound and does not listen, so that whoever knocks is refused.
-        _hallpass = _take_port_22(machine.private_ip)
-        command = machine.config.command or machine.config.image.command
-        init.run(command, _environment(machine), machine.config.image.workdir, uid)
-    except BaseException as error:
-        os.write(2, f"process 1 failed: {error!r}\n".encode())
-    finally:
-        os._exit(1)
+def _become_machine(boot: Boot, output: int, uid: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    quiet_child(nothing, output, output)
+    # As long as process 1 lives: the place of Fly's SSH server, which nobody else can have (docs
+    # blueprints/opensshd). It is bound and does not listen, so that whoever knocks is refused.
+    _hallpass = _take_port_22(boot.private_ip)
+    init.run(boot.program, uid)
 
 
 def _take_port_22(address: str) -> socket.socket:
@@ -210,7 +196,7 @@ def _take_port_22(address: str) -> socket.socket:
 
 
 def _listen(directory: Path) -> socket.socket:
-    """The socket that a Machine sees as /.fly/api."""
+    """Listen at the socket that a Machine sees as /.fly/api."""
     directory.mkdir(exist_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.bind(str(directory / "api"))
@@ -218,17 +204,6 @@ def _listen(directory: Path) -> socket.socket:
     return sock
 
 
-def _machine_link(machine: Machine, network: Network) -> wiring.Link:
-    plan = addresses.machine_addresses(network, machine.index, machine.region)
-    # The last address added is the first choice for new sockets, so the 6PN one comes last.
-    mine = (
-        f"{machine.ipv4}/29",
-        f"{machine.global_services_ip}/29",
-        f"{machine.public_ip}/112",
-        f"{machine.private_ip}/112",
-    )
-    return wiring.Link(_FIRST_LINK + machine.index, mine, f"{plan.gateway}/29")
-
-
-def _bare(interfaces: Sequence[str]) -> list[str]:
-    return [interface.split("/")[0] for interface in interfaces]
+def _close(*fds: int) -> None:
+    for fd in fds:
+        os.close(fd)

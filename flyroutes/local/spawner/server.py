@@ -10,103 +10,51 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import select
 import signal
 import socket
-import struct
-import traceback
 from collections import deque
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from flyroutes.errors import HostError
 from flyroutes.local.kernel.namespaces import step
+from flyroutes.local.kernel.processes import fork
 from flyroutes.local.spawner.kernel import Kernel
+from flyroutes.local.spawner.sockets import EXIT, Sockets, receive, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from flyroutes.platform.model import Machine, Network, Peer
-
-    _Method = Callable[..., tuple[Any, list[int]]]
-
-EXIT = struct.Struct("=ii")
-"""What is said of a process that ended: pid and wait status."""
-_MOST_FILES = 16
 _REFUSED = "as root, modprobe -a veth nf_tables nft_ct nft_chain_nat"
 
 
-class Spawner(NamedTuple):
-    """The network's two ends: `requests` for questions and answers, `exits` for what ended."""
-
-    requests: socket.socket
-    exits: socket.socket
-
-    def call(self, method: str, *arguments: Any, files: Sequence[int] = ()) -> tuple[Any, list[int]]:
-        """Call a method of Kernel over there; its result and the files that came with it.
-
-        Raises what it raised, and HostError when the process over there is gone.
-        """
-        try:
-            _send(self.requests, (method, arguments), files)
-            (error, result), received = _receive(self.requests)
-        except (EOFError, OSError) as gone:
-            raise HostError(f"the process that makes Machines is gone ({gone!r})") from gone
-        if error is not None:
-            raise error
-        return result, received
-
-
-def fork(uid: int) -> Spawner:
+def start_spawner(uid: int) -> Sockets:
     """Start the process; HostError when the kernel refuses it links or a packet filter."""
     (requests, their_requests), (exits, their_exits) = socket.socketpair(), socket.socketpair()
-    if os.fork() == 0:
+
+    def child() -> None:
         requests.close()
         exits.close()
-        _run(their_requests, their_exits, uid)
+        with contextlib.suppress(EOFError):  # the network's process is gone, and this one with it
+            _run(their_requests, their_exits, uid)
+
+    fork(child)
     their_requests.close()
     their_exits.close()
-    spawner = Spawner(requests, exits)
-    spawner.call("ready")
-    return spawner
-
-
-def _send(sock: socket.socket, value: Any, files: Sequence[int]) -> None:
-    with _connection(sock) as connection:
-        connection.send_bytes(pickle.dumps((value, len(files))))
-    if files:
-        socket.send_fds(sock, [b"f"], list(files))
-
-
-def _receive(sock: socket.socket) -> tuple[Any, list[int]]:
-    with _connection(sock) as connection:
-        value, count = pickle.loads(connection.recv_bytes())
-    return value, list(socket.recv_fds(sock, 1, _MOST_FILES)[1]) if count else []
-
-
-def _connection(sock: socket.socket) -> contextlib.AbstractContextManager[Connection[Any, Any]]:
-    """The standard library's framing of messages over the socket, without taking the socket over."""
-    return contextlib.closing(Connection(os.dup(sock.fileno())))
+    sockets = Sockets(requests, exits)
+    sockets.call("ready")
+    return sockets
 
 
 def _run(requests: socket.socket, exits: socket.socket, uid: int) -> None:
+    receive(requests)  # once the network's process has closed its ends of ours
     try:
-        _receive(requests)
-        try:
-            with step("set up links and a packet filter", _REFUSED):
-                kernel = Kernel(uid)
-        except HostError as error:
-            _send(requests, (error, None), ())
-            return
-        _send(requests, (None, None), ())
-        _serve(requests, exits, kernel)
-    except EOFError:
-        pass  # the network's process is gone, and this one with it
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(1)
+        with step("set up links and a packet filter", _REFUSED):
+            kernel = Kernel(uid)
+    except HostError as error:
+        return send(requests, (error, None))
+    send(requests, (None, None))
+    _serve(requests, exits, kernel)
 
 
 def _serve(requests: socket.socket, exits: socket.socket, kernel: Kernel) -> None:
@@ -114,111 +62,28 @@ def _serve(requests: socket.socket, exits: socket.socket, kernel: Kernel) -> Non
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-    children = _Children()
-    methods = _methods(kernel, children)
+    ended: deque[tuple[int, int]] = deque()
     while True:
         # Ends wait here while the other side, which may be waiting for an answer, does not read them.
-        readable, writable, _ = select.select(
-            [requests.fileno(), woken], [exits] if children.ended else [], []
-        )
+        readable, writable, _ = select.select([requests.fileno(), woken], [exits] if ended else [], [])
         if woken in readable:
             os.read(woken, 512)
-            children.reap()
+            ended += kernel.reap()
         if writable:
-            exits.sendall(EXIT.pack(*children.ended.popleft()))
+            exits.sendall(EXIT.pack(*ended.popleft()))
         if requests.fileno() in readable:
-            _answer(requests, methods)
+            _answer(requests, kernel)
 
 
-class _Children:
-    """The processes started here and not reaped yet: their pids cannot mean anybody else."""
-
-    def __init__(self) -> None:
-        self.alive: set[int] = set()
-        self.ended: deque[tuple[int, int]] = deque()
-
-    def reap(self) -> None:
-        """Collect those that have ended: (pid, wait status) of each goes to `ended`."""
-        while self.alive:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            self.alive.discard(pid)
-            self.ended.append((pid, status))
-
-    def signal(self, pid: int, number: int) -> None:
-        """Send a signal; nothing happens if the process has ended."""
-        if pid in self.alive:
-            os.kill(pid, number)
-
-
-def _answer(requests: socket.socket, methods: dict[str, _Method]) -> None:
-    (method, arguments), received = _receive(requests)
+def _answer(requests: socket.socket, kernel: Kernel) -> None:
+    method, arguments = receive(requests)[0]
     error: Exception | None = None
-    result: Any = None
-    sent: list[int] = []
+    answer: tuple[Any, Sequence[int]] | None = None
     try:
-        result, sent = methods[method](received, *arguments)
+        answer = getattr(kernel, method)(*arguments)
     except Exception as refusal:
         error = refusal
-    _send(requests, (error, result), sent)
-    for fd in (*received, *sent):
+    result, sent = answer or (None, ())
+    send(requests, (error, result), sent)
+    for fd in sent:
         os.close(fd)
-
-
-def _methods(kernel: Kernel, children: _Children) -> dict[str, _Method]:
-    """What can be asked for: each takes files and arguments, and gives a result and files."""
-
-    def start(_files: list[int], machine: Machine, network: Network) -> tuple[int, list[int]]:
-        running = kernel.start(machine, network)
-        children.alive.add(running.pid)
-        return running.pid, [running.output, running.api]
-
-    def execute(
-        files: list[int], pid: int, machine: Machine, command: Sequence[str]
-    ) -> tuple[int, list[int]]:
-        stdin, stdout, stderr = files
-        started = kernel.execute(pid, machine, command, (stdin, stdout, stderr))
-        children.alive.add(started)
-        return started, []
-
-    def add_peer(_files: list[int], peer: Peer, network: Network, number: int) -> tuple[list[str], list[int]]:
-        opened = kernel.add_peer(peer, network, number)
-        return list(opened), list(opened.values())
-
-    def open_delay_line(_files: list[int]) -> tuple[None, list[int]]:
-        return None, [kernel.open_delay_line()]
-
-    def plainly(method: Callable[..., None]) -> _Method:
-        def call(_files: list[int], *arguments: Any) -> tuple[None, list[int]]:
-            method(*arguments)
-            return None, []
-
-        return call
-
-    def in_living(method: Callable[[int, Machine, Network], None]) -> _Method:
-        def call(_files: list[int], pid: int, machine: Machine, network: Network) -> tuple[None, list[int]]:
-            if pid in children.alive:  # its end may not have been heard of over there
-                method(pid, machine, network)
-            return None, []
-
-        return call
-
-    named: dict[str, _Method] = {
-        "start": start,
-        "execute": execute,
-        "add_peer": add_peer,
-        "open_delay_line": open_delay_line,
-        "signal": plainly(children.signal),
-        "freeze": in_living(kernel.freeze),
-        "thaw": in_living(kernel.thaw),
-    }
-    plain = (
-        kernel.remove,
-        kernel.answer_for,
-        kernel.allow_reach,
-        kernel.set_udp_services,
-        kernel.set_cuts,
-        kernel.set_distant,
-    )
-    return {**named, **{method.__name__: plainly(method) for method in plain}}

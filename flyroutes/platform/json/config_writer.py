@@ -9,7 +9,7 @@ import base64
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.platform.fields import duration
+from flyroutes.platform.durations import format_duration
 from flyroutes.platform.json.config_reader import CPU
 from flyroutes.platform.model import HttpOptions, Port
 
@@ -33,7 +33,7 @@ def config_to_json(config: MachineConfig) -> Json:
         "guest": {**CPU, "memory_mb": config.memory_mb},
         "metadata": dict(config.metadata),
         "dns": {"skip_registration": True} if config.skip_dns_registration else {},
-        "stop_config": {"signal": config.kill_signal, "timeout": duration(config.kill_timeout)},
+        "stop_config": {"signal": config.kill_signal, "timeout": format_duration(config.kill_timeout)},
         **({"auto_destroy": True} if config.auto_destroy else {}),
         **({"files": [_file_to_json(*file) for file in config.files]} if config.files else {}),
     }
@@ -99,9 +99,9 @@ def _check_to_json(check: Check) -> Json:
     shown: Json = {
         "type": check.type,
         **({"port": check.port} if check.port else {}),
-        "interval": duration(check.interval),
-        "timeout": duration(check.timeout),
-        "grace_period": duration(check.grace_period),
+        "interval": format_duration(check.interval),
+        "timeout": format_duration(check.timeout),
+        "grace_period": format_duration(check.grace_period),
     }
     if check.type == "http":
         headers = [{"name": name, "values": [value]} for name, value in check.headers]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
+from flyroutes.platform.regions import REGIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,9 +23,6 @@ DNS_SERVER = "fdaa::3"
 API_PORT = 4280
 FIRST_NETWORK_ID = 0x18
 """The default network is fdaa:0:18::/48; later ones count up."""
-REGIONS = ("ams", "arn", "bom", "cdg", "dfw", "ewr", "fra", "gru", "iad", "jnb", "lax", "lhr", "nrt", "ord",
-           "sin", "sjc", "syd", "yyz")  # fmt: skip
-"""docs reference/regions."""
 
 MACHINES_V4 = IPv4Network("172.19.0.0/16")
 ANYCAST_V4 = IPv4Network("198.51.100.0/24")
@@ -51,7 +50,7 @@ class MachineAddresses:
 
 
 def network_prefix(network: Network) -> IPv6Network:
-    """The network's /48."""
+    """The /48 that all addresses of a network begin with."""
     return IPv6Network(((0xFDAA << 112) | (network.id << 80), 48))
 
 

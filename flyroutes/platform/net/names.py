@@ -20,11 +20,12 @@ from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
+from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.net import addresses
-from flyroutes.platform.regions import distance_km
+from flyroutes.platform.regions import REGIONS, distance_km
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from flyroutes.platform.model import App, Machine, Network, Platform
 
@@ -34,18 +35,10 @@ NO_WAY_OUT = (
     "the local network answers .internal, .flycast and .fly.dev only: nothing leads out to public names"
 )
 
+Labels = tuple[str, ...]
+"""A name or the left part of one: lower case, leftmost first."""
 Records = dict[str, tuple[str, ...]]
 """Type (A, AAAA, TXT) -> values. Empty: the name exists and has nothing to say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """Who asks for what: `labels` are lower case and leftmost first; `asker` is None off every 6PN."""
-
-    labels: tuple[str, ...]
-    asker: Network | None
-    region: str
-    platform: Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,51 +65,70 @@ def answer(
     AAAA-only name is NXDOMAIN. NXDOMAIN for an unknown app, REFUSED outside Fly's suffixes. All `assumed`.
     """
     labels = tuple(label.decode("latin-1").lower() for label in name.labels if label)
-    question = Question(labels, asker, region, platform)
     if labels[-1:] not in (("internal",), ("flycast",)) and labels[-2:] != ("fly", "dev"):
         return Answer(dns.rcode.REFUSED, authoritative=False, note=NO_WAY_OUT)
-    for resolver in RESOLVERS:
-        records = resolver(question)
-        if records is not None:
-            values = records.get(dns.rdatatype.to_text(rdtype), ())
-            return Answer(dns.rcode.NOERROR, tuple(_rdata(rdtype, value) for value in values))
-    return Answer(dns.rcode.NXDOMAIN)
+    records = _records(labels, asker, region, platform)
+    if records is None:
+        return Answer(dns.rcode.NXDOMAIN)
+    values = records.get(dns.rdatatype.to_text(rdtype), ())
+    return Answer(dns.rcode.NOERROR, tuple(_rdata(rdtype, value) for value in values))
 
 
-def _suffixes(question: Question) -> Records | None:
-    return {} if question.labels in (("internal",), ("flycast",), ("fly", "dev")) else None
+def _records(labels: Labels, asker: Network | None, region: str, platform: Platform) -> Records | None:
+    """What a name has; None when there is no such name, or not for the asker's network."""
+    match labels:
+        case ("internal",) | ("flycast",) | ("fly", "dev"):
+            return {}
+        case (name, "fly", "dev") if name in platform.apps:
+            return _public_addresses(platform.apps[name])
+        case (name, "flycast") if name in platform.apps:
+            return _flycast_addresses(platform.apps[name], asker)
+        case (*rest, app, "internal") if asker is not None:
+            # The network's own names come first: `_instances` and the like are no apps.
+            found = _of_network((*rest, app), asker, platform)
+            return _of_app(tuple(rest), app, asker, region, platform) if found is None else found
+    return None
 
 
-def _organization(question: Question) -> Records | None:
-    """Names that belong to the asker's network, not to one app."""
-    network, platform = question.asker, question.platform
-    if network is None:
-        return None
+def _public_addresses(app: App) -> Records:
+    """Public addresses, for any asker; private ones never appear here."""
+    four = tuple(ip.address for ip in app.ips if ip.type in ("v4", "shared_v4"))
+    return {"A": four, "AAAA": tuple(ip.address for ip in app.ips if ip.type == "v6")}
+
+
+def _flycast_addresses(app: App, asker: Network | None) -> Records:
+    """Only the addresses allocated on the asker's network: the others are of no use there (`assumed`)."""
+    network = asker.name if asker else None
+    return {"AAAA": tuple(ip.address for ip in app.ips if ip.type == "private_v6" and ip.network == network)}
+
+
+def _of_network(labels: Labels, network: Network, platform: Platform) -> Records | None:
+    """Names in `.internal` that belong to the asker's network, not to one app."""
     apps = [app for app in platform.apps.values() if app.network == network.name]
     peers = {peer.name: peer.address for peer in platform.peers if peer.network == network.name}
-    match question.labels:
-        case ("_apps", "internal"):
+    match labels:
+        case ("_apps",):
             return {"TXT": (",".join(app.name for app in apps),)}
-        case ("_peer", "internal"):
+        case ("_peer",):
             return {"TXT": (",".join(name for name in peers if not name.startswith("interactive-")),)}
-        case (peer, "_peer", "internal"):
-            return {"AAAA": (peers[peer],)} if peer in peers else None
-        case ("_api", "internal"):
+        case (peer, "_peer") if peer in peers:
+            return {"AAAA": (peers[peer],)}
+        case ("_api",):
             return {"AAAA": (addresses.dns_server(network),)}
-        case ("_instances", "internal"):
+        case ("_instances",):
             return {"TXT": (";".join(map(_instance, _registered(platform, apps, "started"))),)}
-        case ("all", "_instances", "internal"):
+        case ("all", "_instances"):
             return {"TXT": (";".join(map(_instance, _registered(platform, apps))),)}
     return None
 
 
-def _app_addresses(question: Question) -> Records | None:
-    """AAAA names of one app: the 6PN addresses of its started Machines."""
-    app = _own_app(question)
-    if app is None:
+def _of_app(labels: Labels, name: str, asker: Network, region: str, platform: Platform) -> Records | None:
+    """What stands before `<name>.internal`; a network sees only its own apps."""
+    app = platform.apps.get(name)
+    if app is None or app.network != asker.name:
         return None
-    machines = _registered(question.platform, [app], "started")
-    match question.labels[:-2]:
+    machines = _registered(platform, [app], "started")
+    match labels:
         case () | ("global",):
             chosen = machines
         case (group, "process"):
@@ -126,74 +138,24 @@ def _app_addresses(question: Question) -> Records | None:
         case (value, key, "kv", "_metadata"):
             chosen = [machine for machine in machines if (key, value) in _metadata(machine)]
         case (top, "nearest", "of") if top[:3] == "top" and top[3:].isdecimal():
-            machines.sort(key=lambda machine: distance_km(question.region, machine.region))
+            machines.sort(key=lambda machine: distance_km(region, machine.region))
             chosen = machines[: int(top[3:])]
-        case (region,) if region in addresses.REGIONS:
-            chosen = [machine for machine in machines if machine.region == region]
+        case (place,) if place in REGIONS:
+            chosen = [machine for machine in machines if machine.region == place]
+        case (("vms" | "regions") as listing,):
+            return _listing(listing, machines)
+        case ("all", ("vms" | "regions") as listing):
+            return _listing(listing, _registered(platform, [app]))
         case _:
             return None
     return {"AAAA": tuple(machine.private_ip for machine in chosen)}
 
 
-def _app_texts(question: Question) -> Records | None:
-    """TXT names of one app; without a Machine they have no record (`assumed`)."""
-    app = _own_app(question)
-    match question.labels[:-2]:
-        case ("all", ("vms" | "regions") as listing):
-            state = None
-        case (("vms" | "regions") as listing,):
-            state = "started"
-        case _:
-            return None
-    if app is None:
-        return None
-    machines = _registered(question.platform, [app], state)
+def _listing(listing: str, machines: list[Machine]) -> Records:
+    """The TXT names of one app; without a Machine they have no record (`assumed`)."""
     vms = [f"{machine.id} {machine.region}" for machine in machines]
     words = vms if listing == "vms" else sorted({machine.region for machine in machines})
     return {"TXT": (",".join(words),)} if words else {}
-
-
-def _flycast(question: Question) -> Records | None:
-    """Only the addresses allocated on the asker's network: the others are of no use there (`assumed`)."""
-    match question.labels:
-        case (name, "flycast") if name in question.platform.apps:
-            ips = question.platform.apps[name].ips
-            network = question.asker.name if question.asker else None
-            return {
-                "AAAA": tuple(ip.address for ip in ips if ip.type == "private_v6" and ip.network == network)
-            }
-    return None
-
-
-def _fly_dev(question: Question) -> Records | None:
-    """Public addresses, for any asker; private ones never appear here."""
-    match question.labels:
-        case (name, "fly", "dev") if name in question.platform.apps:
-            ips = question.platform.apps[name].ips
-            return {
-                "A": tuple(ip.address for ip in ips if ip.type in ("v4", "shared_v4")),
-                "AAAA": tuple(ip.address for ip in ips if ip.type == "v6"),
-            }
-    return None
-
-
-RESOLVERS: tuple[Callable[[Question], Records | None], ...] = (
-    _suffixes,
-    _organization,  # before the app names: `_instances` and the like are no apps
-    _app_addresses,
-    _app_texts,
-    _flycast,
-    _fly_dev,
-)
-"""Asked in this order; the first one that knows the name answers, None passes on."""
-
-
-def _own_app(question: Question) -> App | None:
-    """The app in `....<app>.internal`, if it is on the asker's network: a network sees only its own."""
-    app = question.platform.apps.get(question.labels[-2]) if len(question.labels) > 1 else None
-    if question.labels[-1] != "internal" or app is None or question.asker is None:
-        return None
-    return app if app.network == question.asker.name else None
 
 
 def _registered(platform: Platform, apps: Iterable[App], state: str | None = None) -> list[Machine]:
@@ -204,7 +166,7 @@ def _registered(platform: Platform, apps: Iterable[App], state: str | None = Non
         for machine in platform.machines.values()
         if machine.app in names
         and not machine.config.skip_dns_registration
-        and machine.state not in ("destroying", "destroyed")
+        and machine.state not in GONE
         and state in (None, machine.state)
     ]
 

@@ -84,7 +84,7 @@ def request_headers(headers: Iterable[tuple[bytes, bytes]], hop: Hop, request_id
         out.append((b"x-forwarded-port", str(hop.port).encode()))
     out.append((b"fly-request-id", request_id))
     out.append(_via(headers, hop.version))
-    return out + _framing(headers, out)
+    return out + _framing(headers)
 
 
 def http2_request_headers(method: bytes, target: bytes, headers: Headers, trailers: bool) -> Headers:
@@ -111,10 +111,13 @@ def response_headers(headers: Iterable[tuple[bytes, bytes]], version: Version, r
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Without hop-by-hop headers and those that `connection` names (RFC 9110 section 7.6.1).
 
-    `host` and `content-length` stay even when named: without them the message means something else.
+    `host` and `content-length` stay even when named: without them the message means something else. But a
+    transfer coding overrides a length (RFC 9112 section 6.3).
     """
     headers = list(headers)
     dropped = HOP_BY_HOP | (_connection_options(headers) - {b"host", b"content-length"})
+    if any(name == b"transfer-encoding" for name, _ in headers):
+        dropped |= {b"content-length"}
     return [item for item in headers if item[0] not in dropped]
 
 
@@ -132,11 +135,10 @@ def new_request_id(milliseconds: int, rng: Random, region: str) -> bytes:
     return b"".join(text) + b"-" + region.encode()
 
 
-def _framing(headers: Headers, out: Headers) -> Headers:
-    """Remove a contradicting `content-length` from `out` and return what must be added to it."""
+def _framing(headers: Headers) -> Headers:
+    """What `end_to_end` has removed and the app must be told all the same."""
     added = [(b"connection", b"upgrade"), (b"upgrade", b"websocket")] if wants_websocket(headers) else []
     if any(name == b"transfer-encoding" for name, _ in headers):
-        out[:] = [item for item in out if item[0] != b"content-length"]
         added.append((b"transfer-encoding", b"chunked"))
     return added
 

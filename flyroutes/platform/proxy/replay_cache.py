@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal
 
-from flyroutes.platform.json.config_reader import MIN_REPLAY_TTL
+from flyroutes.platform.model import MIN_REPLAY_TTL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,11 +48,6 @@ class Asked:
     path: str
     headers: Headers
     rules: tuple[ReplayCacheRule, ...] = ()
-
-    @property
-    def bypass(self) -> bool:
-        """Whether the client would rather have no cached replay."""
-        return (b"fly-replay-cache-control", b"skip") in self.headers
 
 
 class ReplayCache:
@@ -131,10 +126,9 @@ def session_key(asked: Asked, rule: ReplayCacheRule) -> Key:
 
 def may_bypass(asked: Asked, entry: Entry | None) -> bool:
     """Whether the client's wish to skip the cache counts: opt-in, by the entry or by the session's rule."""
-    return asked.bypass and (
-        (entry is not None and entry.allow_bypass)
-        or (entry is None and any(rule.allow_bypass for rule in session_rules(asked)[:1]))
-    )
+    if (b"fly-replay-cache-control", b"skip") not in asked.headers:
+        return False
+    return entry.allow_bypass if entry else any(rule.allow_bypass for rule in session_rules(asked)[:1])
 
 
 def to_store(asked: Asked, replay: Replay, sender: str, now: float) -> tuple[Key, Entry] | str | None:

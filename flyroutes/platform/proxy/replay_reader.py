@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from flyroutes.errors import FlyroutesError
 from flyroutes.platform.fields import Fields, wrong
-from flyroutes.platform.proxy.headers import HOP_BY_HOP
 from flyroutes.platform.proxy.placement import region_list
 from flyroutes.platform.proxy.replay import CacheOrder, Fallback, Replay, Transform
+from flyroutes.platform.proxy.responses import FRAMING, HEADER_NAME
 from flyroutes.platform.regions import AREAS, is_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FIELDS = ("region", "instance", "prefer_instance", "app", "state", "elsewhere", "timeout", "fallback")
-_FRAMING = {name.decode() for name in HOP_BY_HOP} | {"content-length"}
 _PAIR = re.compile(r'\s*([^=;"\s]+)\s*=(?:\s*"((?:[^"\\]|\\.)*+)"\s*|([^;"]*+))(?:;|$)')
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
 _TARGET = re.compile(r"/[\x21-\x7e]*")
 
@@ -79,11 +77,10 @@ def parse_json(body: bytes) -> Replay:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidReplay(f"the replay's body is not JSON: {error}") from None
-    cache = _json_cache(data.get("cache")) if isinstance(data, dict) else None
-    return _replay("replay", data, "transform cache", cache)
+    return _replay("replay", data, "transform cache")
 
 
-def _replay(path: str, data: Any, more: str, cache: CacheOrder | None) -> Replay:
+def _replay(path: str, data: Any, more: str, cache: CacheOrder | None = None) -> Replay:
     try:
         fields = Fields(data, path, f"{' '.join(_FIELDS)} {more}")
         replay = Replay(
@@ -96,7 +93,7 @@ def _replay(path: str, data: Any, more: str, cache: CacheOrder | None) -> Replay
             timeout=_timeout(fields),
             fallback=fields.choice("fallback", get_args(Fallback), ""),
             transform=_transform(fields),
-            cache=cache,
+            cache=cache or _json_cache(fields.raw("cache")),
         )
     except FlyroutesError as error:
         raise InvalidReplay(str(error)) from None
@@ -144,8 +141,8 @@ def _transform(fields: Fields) -> Transform:
 
 def _header_name(name: str, path: str) -> str:
     """Framing is the proxy's own business (assumed)."""
-    if not _TOKEN.fullmatch(name) or name.lower() in _FRAMING:
-        wrong(path, f"a header name, and none of {', '.join(sorted(_FRAMING))}", name)
+    if not HEADER_NAME.fullmatch(name) or name.lower() in FRAMING:
+        wrong(path, f"a header name, and none of {', '.join(sorted(FRAMING))}", name)
     return name.lower()
 
 
@@ -165,16 +162,9 @@ def _cache_headers(headers: Sequence[tuple[bytes, bytes]]) -> CacheOrder | None:
 def _json_cache(data: Any) -> CacheOrder | None:
     if data is None:
         return None
-    try:
-        fields = Fields(data, "replay.cache", "prefix ttl allow_bypass invalidate")
-        return CacheOrder(
-            fields.text("prefix"),
-            fields.whole("ttl", high=10**9),
-            fields.flag("allow_bypass"),
-            fields.flag("invalidate"),
-        )
-    except FlyroutesError as error:
-        raise InvalidReplay(str(error)) from None
+    fields = Fields(data, "replay.cache", "prefix ttl allow_bypass invalidate")
+    ttl = fields.whole("ttl", high=10**9)
+    return CacheOrder(fields.text("prefix"), ttl, fields.flag("allow_bypass"), fields.flag("invalidate"))
 
 
 def _shown(text: str) -> str:

@@ -5,10 +5,12 @@ Plain functions of a `Platform` value. Sources: docs networking/services, networ
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.net.addresses import network_of
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import IP, App, Machine, Platform, Port, Service
 
 DOMAIN = ".fly.dev"
-_GONE = ("destroying", "destroyed")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,11 @@ def app_named(platform: Platform, name: str) -> App | None:
     return platform.apps.get(host.removesuffix(DOMAIN)) if host.endswith(DOMAIN) else None
 
 
+def is_host(text: str) -> bool:
+    """Whether `text` can be a Host header: a host, maybe with a port, or nothing (RFC 9110 section 7.2)."""
+    return _HOST.fullmatch(text) is not None
+
+
 def is_shared(platform: Platform, address: str) -> bool:
     """Whether `address` is a shared v4, where the address alone does not say which app is meant."""
     return any(ip.type == "shared_v4" for _, ip in _owners(platform, address))
@@ -127,7 +134,7 @@ def _tcp_services(platform: Platform) -> Iterator[tuple[Machine, Service]]:
     return (
         (machine, service)
         for machine in platform.machines.values()
-        if machine.state not in _GONE
+        if machine.state not in GONE
         for service in machine.config.services
         if service.protocol == "tcp"
     )

@@ -11,7 +11,7 @@ from flyroutes.validation.declared import QUESTIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flyroutes.machines_api.client import MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.reference import Environment
     from flyroutes.validation.snapshot import AppFound, Snapshot
 
@@ -63,7 +63,7 @@ class Case:
         return f"flyroutes deploy {self.environment.options}{regions}"
 
     def correct(self) -> str:
-        """The same, after a mistake in the app's fly.toml was corrected, or one in its Machines alone."""
+        """What mends a mistake in the app's fly.toml, or in its Machines alone, and then deploys."""
         if not self.environment.prefix:
             return f"correct {self._file}, then: {self.deploy()}"
         machines = " ".join(one.id for one in self.app.machines)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
-from flyroutes.report.model import Cause
+from flyroutes.report.content import Cause
 from flyroutes.validation import within
 from flyroutes.validation.declared import checks_of, startable
 from flyroutes.validation.snapshot import has_port
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 def no_app(case: Case) -> Cause | None:
-    """Nothing was deployed."""
+    """There is no app of that name."""
     if case.app.found:
         return None
     return Cause("no-app", f"there is no app {case.app.name}", case.deploy(), True)
 
 
 def no_machine(case: Case) -> Cause | None:
-    """The app is there and empty."""
+    """The app has no Machine."""
     if not case.app.found or case.app.machines:
         return None
     return Cause("no-machine", f"{case.app.name} has no Machine", case.deploy(), True)
@@ -106,27 +106,25 @@ def public_ip(case: Case) -> Cause | None:
     return Cause("public-ip", sentence, f"fly ips release {' '.join(found)} -a {case.app.name}", True)
 
 
-def surplus_service(case: Case) -> Cause | None:
-    """A 6PN app that Fly Proxy was told of."""
-    if not (reason := case.wrong("service")):
-        return None
-    return Cause("surplus-service", reason, case.correct(), True)
+def _of_setting(code: str, setting: str, sentence: str = "{wrong}", *, served: bool = False) -> Finder:
+    """A setting that a correction of fly.toml mends; `served`: no cause where there is no service."""
+
+    def find(case: Case) -> Cause | None:
+        if (served and missing_service(case)) or not (wrong := case.wrong(setting)):
+            return None
+        return Cause(code, sentence.format(wrong=wrong, app=case.app.name), case.correct(), True)
+
+    return find
 
 
-def force_https(case: Case) -> Cause | None:
-    """Flycast clients are sent to https, for which there is no certificate (footnote [6])."""
-    if not (reason := case.wrong("force-https")):
-        return None
-    return Cause(
-        "force-https", f"{reason} of {case.app.name}, and Flycast has no HTTPS", case.correct(), True
-    )
-
-
-def tls_only(case: Case) -> Cause | None:
-    """There is a service, and none that speaks plainly (footnote [6])."""
-    if missing_service(case) or not (reason := case.wrong("service")):
-        return None
-    return Cause("tls-only", reason, case.correct(), True)
+surplus_service = _of_setting("surplus-service", "service")
+"""A 6PN app that Fly Proxy was told of."""
+force_https = _of_setting("force-https", "force-https", "{wrong} of {app}, and Flycast has no HTTPS")
+"""Flycast clients are sent to https, for which there is no certificate (footnote [6])."""
+tls_only = _of_setting("tls-only", "service", served=True)
+"""There is a service, and none that speaks plainly (footnote [6])."""
+udp_service = _of_setting("udp-service", "service", served=True)
+"""The ports of the udp service differ, or it has handlers."""
 
 
 def flycast_ip(case: Case) -> Cause | None:
@@ -136,13 +134,6 @@ def flycast_ip(case: Case) -> Cause | None:
     network = f" --network {case.environment.network}" if case.environment.network else ""
     code = "flycast-ip-network" if case.app.of_type("private_v6") else "no-flycast-ip"
     return Cause(code, reason, f"fly ips allocate-v6 --private{network} -a {case.app.name}", True)
-
-
-def udp_service(case: Case) -> Cause | None:
-    """Ports that differ, or handlers."""
-    if missing_service(case) or not (reason := case.wrong("service")):
-        return None
-    return Cause("udp-service", reason, case.correct(), True)
 
 
 def dedicated_ip(case: Case) -> Cause | None:
@@ -155,30 +146,32 @@ def dedicated_ip(case: Case) -> Cause | None:
     return Cause("no-dedicated-ip", reason, command, True)
 
 
+def _standing(rung: str) -> tuple[tuple[str, Finder], ...]:
+    """What comes before all else: a resolver, an app, a Machine, and one that runs."""
+    return ("B4", machine_resolver), (rung, no_app), (rung, no_machine), (rung, all_stopped)
+
+
 FINDERS: dict[str, tuple[tuple[str, Finder], ...]] = {
     PUBLIC: (
-        ("B4", machine_resolver), ("A2", no_app), ("A2", no_machine), ("A2", all_stopped),
-        ("A2", missing_service), ("A2", port_mismatch), ("A1", wrong_bind), ("A1", not_listening),
-        ("A2", no_public_ip), ("A2", cordoned), ("A2", failing_check), ("A1", six_only),
+        *_standing("A2"), ("A2", missing_service), ("A2", port_mismatch), ("A1", wrong_bind),
+        ("A1", not_listening), ("A2", no_public_ip), ("A2", cordoned), ("A2", failing_check),
+        ("A1", six_only),
     ),
     FLYCAST: (
-        ("B4", machine_resolver), ("A3", no_app), ("A3", no_machine), ("A3", all_stopped),
-        ("A3", missing_service), ("A3", port_mismatch), ("A1", wrong_bind), ("A1", not_listening),
-        ("A3", flycast_ip), ("A3", force_https), ("A3", tls_only), ("A3", public_ip),
+        *_standing("A3"), ("A3", missing_service), ("A3", port_mismatch), ("A1", wrong_bind),
+        ("A1", not_listening), ("A3", flycast_ip), ("A3", force_https), ("A3", tls_only), ("A3", public_ip),
         ("A3", cordoned), ("A3", failing_check), ("A1", six_only),
     ),
     WORKER: (
-        ("B4", machine_resolver), ("B2", no_app), ("B2", no_machine), ("B2", all_stopped),
-        ("B1", wrong_bind), ("B1", other_port), ("B1", not_listening),
+        *_standing("B2"), ("B1", wrong_bind), ("B1", other_port), ("B1", not_listening),
         ("B1", surplus_service), ("B1", public_ip),
     ),
     ECHO: (
-        ("B4", machine_resolver), ("U2", no_app), ("U2", no_machine), ("U2", all_stopped),
-        ("U2", port_mismatch), ("U1", wrong_bind), ("U1", other_port), ("U1", not_listening),
-        ("U2", missing_service), ("U2", udp_service), ("U2", dedicated_ip), ("U2", cordoned),
-        ("U2", failing_check),
+        *_standing("U2"), ("U2", port_mismatch), ("U1", wrong_bind), ("U1", other_port),
+        ("U1", not_listening), ("U2", missing_service), ("U2", udp_service), ("U2", dedicated_ip),
+        ("U2", cordoned), ("U2", failing_check),
     ),
-    CLIENT: (("B4", machine_resolver), ("B4", no_app), ("B4", no_machine), ("B4", all_stopped)),
-    ELSEWHERE: (("B4", machine_resolver), ("B4", no_app), ("B4", no_machine), ("B4", all_stopped)),
+    CLIENT: _standing("B4"),
+    ELSEWHERE: _standing("B4"),
 }  # fmt: skip
 """Role -> (rung, question). What comes first explains what comes after, as a stopped Machine its checks."""

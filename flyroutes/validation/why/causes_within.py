@@ -5,17 +5,14 @@ Numbers in brackets are footnotes of docs networking/app-services, "Troubleshoot
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flyroutes.reference import ECHO, WORKER
-from flyroutes.report.model import Cause
-from flyroutes.validation import routes, within
+from flyroutes.reference import ECHO
+from flyroutes.report.content import Cause
+from flyroutes.validation import within
 from flyroutes.validation.snapshot import internal_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from flyroutes.machines_api.client import MachineInfo
     from flyroutes.validation.why.case import Case
 
 
@@ -41,9 +38,9 @@ def not_listening(case: Case) -> Cause | None:
 def wrong_bind(case: Case) -> Cause | None:
     """The port is right and the address is not (footnotes [1] and [8], (c))."""
     for machine, look in case.seen:
-        for kind, port in _bound_ports(case, machine):
+        for kind, port in within.bound_sockets(case.role, internal_ports(machine)):
             at = within.listening(look, kind, port)
-            if at and (right := _lacking(case.role, look, kind, port)):
+            if at and (right := within.lacking(case.role, look, kind, port)):
                 sentence = f"in Machine {machine.id} {kind} {port} is bound to {', '.join(sorted(at))}"
                 code = "wrong-bind" if kind == "tcp" else "udp-bind"
                 fix = f"bind {right}:{port} in the server, then: {case.deploy()}"
@@ -54,7 +51,7 @@ def wrong_bind(case: Case) -> Cause | None:
 def other_port(case: Case) -> Cause | None:
     """No service names the port, and the server has another (footnotes [1] and [8], (b))."""
     for machine, look in case.seen:
-        for kind, port in _bound_ports(case, machine):
+        for kind, port in within.bound_sockets(case.role, internal_ports(machine)):
             others = within.other_ports(look, kind)
             if others and not within.listening(look, kind, port):
                 sentence = f"in Machine {machine.id} {within.where(look, kind, port)}"
@@ -80,7 +77,7 @@ def port_mismatch(case: Case) -> Cause | None:
 def six_only(case: Case) -> Cause | None:
     """`[::]` takes IPv4 too, unless the library says otherwise (docs networking/app-services)."""
     for machine, look in case.seen:
-        for kind, port in _bound_ports(case, machine):
+        for kind, port in within.bound_sockets(case.role, internal_ports(machine)):
             if kind == "tcp" and set(within.listening(look, kind, port)) == {"::"}:
                 sentence = (
                     f"in Machine {machine.id} tcp {port} is bound to :: alone, which takes no IPv4 where the "
@@ -89,21 +86,3 @@ def six_only(case: Case) -> Cause | None:
                 fix = f"bind 0.0.0.0:{port} in the server, then: {case.deploy()}"
                 return Cause("v6-only", sentence, fix, False)
     return None
-
-
-def _bound_ports(case: Case, machine: MachineInfo) -> list[tuple[str, int]]:
-    """The sockets that the app's routes end at."""
-    if case.role == ECHO:
-        return [("udp", within.UDP_PORT), ("tcp", within.UDP_PORT)]
-    if case.role == WORKER:
-        return [("tcp", routes.PORT)]
-    return [("tcp", port) for port in internal_ports(machine) or [routes.PORT]]
-
-
-def _lacking(role: str, look: Mapping[str, Any], kind: str, port: int) -> str:
-    """The address that a server must listen at and does not; empty when it does."""
-    if kind == "udp" and not within.on_global_services(look, port):
-        return "fly-global-services"
-    if kind == "udp" or role == WORKER:
-        return "" if within.on_6pn(look, kind, port) else "fly-local-6pn"
-    return "" if within.for_proxy(look, port) else "0.0.0.0"

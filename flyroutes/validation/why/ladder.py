@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, ROUTES, WORKER
-from flyroutes.report.model import Cause, Diagnosis
+from flyroutes.report.content import Cause, Diagnosis
 from flyroutes.validation.routes import LAPTOP
 from flyroutes.validation.why.case import STEPS, Case
 from flyroutes.validation.why.causes import FINDERS
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flyroutes.reference import Environment
-    from flyroutes.report.model import Result
+    from flyroutes.report.content import Result
     from flyroutes.validation.findings import Findings
     from flyroutes.validation.snapshot import Snapshot
 

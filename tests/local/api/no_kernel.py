@@ -13,19 +13,19 @@ import trio
 
 from flyroutes.local.api.server import APIServer
 from flyroutes.local.machines.control import Control
-from flyroutes.local.spawner.client import KernelClient
-from flyroutes.local.spawner.kernel import Running
+from flyroutes.local.spawner.client import Running, Spawner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flyroutes.platform.model import Machine, Network
+    from flyroutes.platform.boot import Boot
+    from flyroutes.platform.model import Machine
 
 TOKEN = "s3cret"
 DEADLY = {Signals.SIGINT, Signals.SIGTERM, Signals.SIGKILL}
 
 
-class NoKernel(KernelClient):
+class NoKernel(Spawner):
     """Its processes are numbers that end on a deadly signal, or when a test says so; `exec` is real."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class NoKernel(KernelClient):
         self._ends: dict[int, trio.Event] = {}
         self._programs: dict[int, subprocess.Popen[bytes]] = {}
 
-    def start(self, machine: Machine, network: Network) -> Running:
+    def start(self, boot: Boot) -> Running:
         output, end = os.pipe()
         os.close(end)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -45,7 +45,7 @@ class NoKernel(KernelClient):
         self._ends[pid] = trio.Event()
         return Running(pid, output, listener.detach())
 
-    def remove(self, machine: Machine, network: Network) -> None:
+    def remove(self, machine_id: str) -> None:
         self.told.append("remove")
 
     def signal(self, pid: int, number: int) -> None:
@@ -58,17 +58,19 @@ class NoKernel(KernelClient):
         self._status[pid] = status
         self._ends[pid].set()
 
-    def freeze(self, pid: int, machine: Machine, network: Network) -> None:
+    def freeze(self, machine_id: str) -> None:
         self.told.append("freeze")
 
-    def thaw(self, pid: int, machine: Machine, network: Network) -> None:
+    def thaw(self, machine_id: str) -> None:
         self.told.append("thaw")
 
-    def execute(self, pid: int, machine: Machine, command: Sequence[str], stdio: tuple[int, int, int]) -> int:
-        stdin, stdout, stderr = stdio
+    def execute(self, machine_id: str, command: Sequence[str]) -> tuple[int, list[int]]:
+        (stdin, feed), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
         program = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr)
+        for fd in (stdin, stdout, stderr):
+            os.close(fd)
         self._programs[program.pid] = program
-        return program.pid
+        return program.pid, [feed, out, err]
 
     async def wait(self, pid: int) -> int:
         if pid in self._programs:

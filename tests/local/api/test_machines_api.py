@@ -12,7 +12,8 @@ import trio
 
 from flyroutes.errors import ConfigError, PlatformError
 from flyroutes.local.api.machines import gate
-from flyroutes.machines_api.client import BASE_URL, AppInfo, ExecOutcome, Fly, IPInfo
+from flyroutes.machines_api.answers import AppInfo, ExecOutcome, IPInfo
+from flyroutes.machines_api.client import BASE_URL, Fly
 from tests.local.api.no_kernel import TOKEN
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from flyroutes.errors import PlatformError
 if TYPE_CHECKING:
     import httpx
 
-    from flyroutes.machines_api.client import Fly, MachineInfo
+    from flyroutes.machines_api.answers import MachineInfo
+    from flyroutes.machines_api.client import Fly
     from tests.local.api.no_kernel import APIWorld
 
 SLEEP: dict[str, Any] = {"image": "any/thing", "init": {"exec": ["sleep", "inf"]}}

@@ -18,7 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flyroutes.local.dns import server as dns_server
-from flyroutes.local.dns.server import Resolver, respond, serve_tcp, serve_udp
+from flyroutes.local.dns.resolver import Resolver, respond
+from flyroutes.local.dns.server import serve_tcp, serve_udp
 from flyroutes.platform.model import IP, App, Machine, MachineConfig, Network, Platform
 from flyroutes.platform.net import addresses
 from flyroutes.platform.net.names import NO_WAY_OUT

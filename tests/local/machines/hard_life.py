@@ -90,7 +90,7 @@ async def names_that_are_no_text(fly: Fly) -> None:
     """A name that UTF-8 cannot say is refused, and the list can still be read."""
     await fly.create_app("names")
     body = json.dumps({"name": "\ud800", "config": sleeper("true")})
-    answer = await fly._transport.http.post("/apps/names/machines", content=body)
+    answer = await fly._transport.http.post("/v1/apps/names/machines", content=body)
     assert answer.status_code == 400, answer.text
     assert await fly.machines("names") == ()
 

@@ -33,15 +33,16 @@ port = 80
 handlers = ["http"]
 """
 NETWORK = """
-import dataclasses, os, sys
+import sys
 from pathlib import Path
 from flyroutes.commands import run
-from flyroutes.local.host import session
+from flyroutes.local.host.app_files import read_apps
 from flyroutes.local.host.world import World
-settings = session.settings(session.read_apps([*Path(sys.argv[1]).glob("*.toml")]), {})
-with World(dataclasses.replace(settings, autostop_period=1.0)) as world:
+from flyroutes.local.settings import Settings
+apps = read_apps([*Path(sys.argv[1]).glob("*.toml")])
+with World(Settings(apps, autostop_period=1.0)) as world:
     door = world.wait_ready(lambda log: None)
-    sys.exit(run._wait_in(world, session.start_program(door, sys.argv[2:])))
+    sys.exit(run._wait_in(world, door.start_program(sys.argv[2:])))
 """
 KEPT = APP.replace('"nap"', '"kept"').replace('"stop"', '"stop"\nmin_machines_running = 1')
 MILD = (

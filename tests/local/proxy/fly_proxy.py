@@ -73,6 +73,10 @@ class World:
         while not condition():
             await trio.sleep(0.001)
 
+    def load(self, machine_id: str) -> int:
+        """How many connections or requests the Machine is handling now."""
+        return sum(load for (machine, _), load in self.proxy.loads.items() if machine == machine_id)
+
     def assert_sound(self) -> None:
         """Nothing went wrong in the proxy itself: clients and apps may do anything, and never cause that."""
         assert not [line for line in self.logged if "internal error" in line["message"]]

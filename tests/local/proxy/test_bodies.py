@@ -13,7 +13,7 @@ import trio
 import wsproto
 import wsproto.events
 
-from tests.local.proxy.fly_proxy import ADDRESS, REQUESTS, answer, next_event, read_all, whoami
+from tests.local.proxy.fly_proxy import ADDRESS, REQUESTS, answer, canned, next_event, read_all, whoami
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +43,18 @@ async def curl(world: World, *arguments: str) -> bytes:
         capture_stdout=True,
     )
     return bytes(done.stdout)
+
+
+BOTH = b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+
+
+async def test_chunks_win_over_a_length(world: World) -> None:
+    """RFC 9112 section 6.3."""
+    await world.publish(canned(BOTH))
+    got = await world.get()
+    assert (got.status, got.body) == (200, b"hello")
+    assert "content-length" not in got.headers
+    assert got.headers["transfer-encoding"] == "chunked"
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
@@ -135,13 +147,13 @@ async def test_websocket(world: World, secure: bool) -> None:
         opening = wsproto.events.Request(host="web.fly.dev", target="/chat")
         await stream.send_all(client.send(opening))
         assert await _texts(client, stream, 1) == ["at /chat"]
-        assert world.proxy.load(machine.id) == 1
+        assert world.load(machine.id) == 1
         for text in ("one", "two"):
             await stream.send_all(client.send(wsproto.events.TextMessage(text)))
         assert await _texts(client, stream, 2) == ["ONE", "TWO"]
         await stream.send_all(client.send(wsproto.events.CloseConnection(1000)))
         assert client.state is not wsproto.connection.ConnectionState.OPEN
-    await world.until(lambda: not world.proxy.load(machine.id))
+    await world.until(lambda: not world.load(machine.id))
 
 
 async def test_refused_websocket_is_an_ordinary_answer(world: World) -> None:

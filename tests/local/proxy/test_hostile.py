@@ -27,6 +27,12 @@ BAD = {
     "an unknown transfer coding": (b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n", 501),
     "HTTP/2 on a plain port": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "headers without end": (b"GET / HTTP/1.1\r\nhost: a\r\nx: " + b"x" * 140_000, 431),
+    "a host with a space": (b"GET / HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n", 400),
+    "a host with a path": (b"GET / HTTP/1.1\r\nhost: a/b\r\nconnection: close\r\n\r\n", 400),
+    "a host with a port of letters": (b"GET / HTTP/1.1\r\nhost: a:b\r\nconnection: close\r\n\r\n", 400),
+    "a host beyond ASCII": (b"GET / HTTP/1.1\r\nhost: \xff\r\nconnection: close\r\n\r\n", 400),
+    "a user in the target": (b"GET http://me@a/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", 400),
+    "a target without a host": (b"GET http:///a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", 400),
     "CONNECT": (b"CONNECT a:443 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", 405),
     "a bad chunk": (
         b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\nhello\r\n",
@@ -43,6 +49,16 @@ async def test_bad_request_is_answered_with_its_reason(world: World, sent: bytes
     assert got.headers["server"].startswith("Fly/")
     assert got.body.decode().strip() == f"{status}: {world.logged[-1]['message']}"
     assert (await world.get()).status == 200
+
+
+HOSTS = ["", "a", "a:", "a:80", "a_b.c-d", "%41", "[::1]", "[::1]:80", "198.51.100.9"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+async def test_host_of_any_good_form_is_served(world: World, host: str) -> None:
+    await world.publish(whoami)
+    assert (await world.get(f"host: {host}")).status == 200
+    assert (await world.get(target=f"http://{host or 'a'}/a")).status == 200
 
 
 async def test_bad_request_after_a_good_one_is_answered_too(world: World) -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from flyroutes.errors import PlatformError
-from flyroutes.local.proxy import balancer
+from flyroutes.local.proxy import balancer, starts
 from flyroutes.platform.model import Check, CheckStatus, Concurrency, Event, Port
 from tests.local.proxy.fly_proxy import answer, canned, free_port, read_all, whoami
 
@@ -136,7 +136,7 @@ async def test_machine_that_stops_again_at_once_is_503(world: World) -> None:
 
 
 async def test_start_that_takes_for_ever_is_503(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(balancer, "START_TIMEOUT", 0.05)
+    monkeypatch.setattr(starts, "START_TIMEOUT", 0.05)
 
     async def start(machine_id: str) -> None:
         await trio.sleep_forever()
@@ -179,10 +179,10 @@ async def test_request_waits_for_a_machine_below_its_hard_limit(world: World) ->
             nursery.start_soon(_expect, world, 200)
         for served in range(3):
             await world.until(lambda served=served: hold.seen == served + 1)
-            assert world.proxy.load(machine.id) == 1
+            assert world.load(machine.id) == 1
             hold.let_go()
     assert hold.most == 1
-    assert world.proxy.load(machine.id) == 0
+    assert world.load(machine.id) == 0
 
 
 @pytest.mark.fact("proxy.hard-limit-queue")
@@ -263,6 +263,16 @@ async def test_app_that_gives_no_answer_is_502(world: World, said: bytes, code: 
     await world.publish(canned(said))
     await _expect(world, 502)
     assert world.codes() == [code]
+
+
+SILENT = {b"": "before it answered", b"HTTP/1.1 200 O": "within the head of its answer"}
+
+
+@pytest.mark.parametrize(("said", "when"), SILENT.items(), ids=SILENT.values())
+async def test_app_that_closes_is_told_of_in_plain_words(world: World, said: bytes, when: str) -> None:
+    await world.publish(canned(said))
+    await _expect(world, 502)
+    assert world.logged[-1]["message"] == f"the app closed the connection {when}"
 
 
 CUT = {

@@ -54,9 +54,9 @@ async def test_half_close_of_the_app_goes_through(world: World) -> None:
 async def test_connection_counts_as_load_while_it_lives(world: World) -> None:
     machine = await world.publish(sum_up, handlers=())
     stream = await world.connect()
-    await world.until(lambda: world.proxy.load(machine.id) == 1)
+    await world.until(lambda: world.load(machine.id) == 1)
     await stream.aclose()
-    await world.until(lambda: world.proxy.load(machine.id) == 0)
+    await world.until(lambda: world.load(machine.id) == 0)
 
 
 @pytest.mark.fact("proxy.hard-limit-raw")
@@ -64,10 +64,10 @@ async def test_connection_that_waits_in_vain_is_closed(world: World, monkeypatch
     monkeypatch.setattr(balancer, "QUEUE_TIMEOUT", 0.05)
     machine = await world.publish(sum_up, handlers=(), concurrency=Concurrency("connections", 1, 1))
     async with await world.connect():
-        await world.until(lambda: world.proxy.load(machine.id) == 1)
+        await world.until(lambda: world.load(machine.id) == 1)
         assert await world.ask() == b""
     assert world.codes() == ["PR01"]
-    await world.until(lambda: world.proxy.load(machine.id) == 0)
+    await world.until(lambda: world.load(machine.id) == 0)
 
 
 async def echo(stream: trio.SocketStream) -> None:

@@ -1,4 +1,4 @@
-"""What can be done to a Machine over the Machines API (docs machines/api/machines-resource)."""
+"""What can be done to a Machine in the Machines API (docs machines/api/machines-resource)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from flyroutes.errors import PlatformError
 from flyroutes.local.api.machines.gate import json_body, while_client_stays
 from flyroutes.local.api.machines.handlers import Handlers, ok
-from flyroutes.local.api.machines.query import flag, only_queries, wait_seconds
+from flyroutes.local.api.machines.query import flag, only_queries, whole
 from flyroutes.platform.fields import Fields, one_of, wrong
 from flyroutes.platform.fields import seconds as duration
 from flyroutes.platform.json.config_reader import SIGNALS
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EXEC_SECONDS = 60
 """For a command without a timeout of its own (`assumed`)."""
+_MAX_WAIT = 60
+"""Seconds; Fly refuses a longer wait as well."""
 _AWAITED = ("started", "stopped", "suspended", "destroyed")
 
 
@@ -29,11 +31,11 @@ class Actions(Handlers):
     """`/v1/apps/{app}/machines/{machine}/...`."""
 
     async def wait(self, request: Request) -> Response:
-        """Answers once the Machine is in one of the states."""
+        """Answer once a Machine is in one of the states; 408 after `timeout` seconds."""
         only_queries(request, "timeout", "instance_id", "version", many=("state",))
         query = request.query_params
         machine = self._remembered(request)
-        seconds = wait_seconds(query.get("timeout"))
+        seconds = whole(request, "timeout", _MAX_WAIT, _MAX_WAIT)
         states = [one_of(each, _AWAITED, "state") for each in query.getlist("state") if each] or ["started"]
         version = query.get("instance_id") or query.get("version")
         if "stopped" in states and not version:
@@ -46,20 +48,20 @@ class Actions(Handlers):
         return ok()
 
     async def start(self, request: Request) -> Response:
-        """Begins to start it, or resumes it."""
+        """Start a Machine, or resume a suspended one."""
         machine = self._writable(request)
         await self._control.start(machine.id)
         return JSONResponse({"previous_state": machine.state, "migrated": False, "new_host": ""})
 
     async def stop(self, request: Request) -> Response:
-        """Begins to stop it."""
+        """Begin to stop a Machine."""
         machine = self._writable(request)
         body = Fields(await json_body(request), "", "id signal timeout")
         await self._control.stop(machine.id, _signal(body.text("signal")), _timeout(body.raw("timeout")))
         return ok()
 
     async def restart(self, request: Request) -> Response:
-        """Begins to stop it and to start it again; `force_stop` leaves it no time."""
+        """Begin to stop a Machine and to start it again; `force_stop` leaves it no time."""
         only_queries(request, "timeout", "signal", "force_stop")
         machine = self._writable(request)
         timeout = _timeout(request.query_params.get("timeout"))
@@ -70,12 +72,12 @@ class Actions(Handlers):
         return ok()
 
     async def suspend(self, request: Request) -> Response:
-        """Freezes it."""
+        """Freeze a Machine where it stands."""
         await self._control.suspend(self._writable(request).id)
         return ok()
 
     async def signal(self, request: Request) -> Response:
-        """Sends a signal to its main process: a name, or a number as fly-go does."""
+        """Send a signal to a Machine's main process: a name, or a number as fly-go does."""
         machine = self._machine(request)
         body = Fields(await json_body(request), "", "signal")
         number = body.raw("signal")
@@ -85,17 +87,17 @@ class Actions(Handlers):
         return ok()
 
     async def cordon(self, request: Request) -> Response:
-        """Fly Proxy sends it nothing from now on."""
+        """Let Fly Proxy send a Machine nothing from now on."""
         self._control.update(self._writable(request).id, cordoned=True)
         return ok()
 
     async def uncordon(self, request: Request) -> Response:
-        """Fly Proxy sends it requests again."""
+        """Let Fly Proxy send a Machine requests again."""
         self._control.update(self._writable(request).id, cordoned=False)
         return ok()
 
     async def execute(self, request: Request) -> Response:
-        """Runs a command in it."""
+        """Run a command in a Machine, and answer with its outcome."""
         machine = self._machine(request)
         body = Fields(await json_body(request), "", "command cmd timeout stdin")
         timeout = body.whole("timeout") or EXEC_SECONDS
@@ -114,7 +116,7 @@ class Actions(Handlers):
 
 
 def _timeout(value: Any) -> float | None:
-    """Seconds: the documentation has them as text without a unit, fly-go as a duration with one."""
+    """Read seconds, which the documentation has as text without a unit, and fly-go as a duration with one."""
     if value is None or value == "":
         return None
     bare = isinstance(value, str) and value.isdecimal() and len(value) < 9

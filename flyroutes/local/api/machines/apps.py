@@ -1,29 +1,34 @@
-"""Apps in the Machines API (docs machines/api/apps-resource)."""
+"""Apps and their addresses in the Machines API.
+
+Docs machines/api/apps-resource, fly-go flaps/flaps_ip_assignments.go.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from starlette.responses import JSONResponse, Response
 
-from flyroutes.errors import PlatformError
+from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.local.api.machines.gate import json_body
 from flyroutes.local.api.machines.handlers import Handlers
 from flyroutes.local.api.machines.query import app_name, flag, network_name, only_queries
-from flyroutes.platform.fields import Fields
-from flyroutes.platform.json.wire import app_to_json
+from flyroutes.local.machines import allocation
+from flyroutes.platform.fields import Fields, one_of, wrong
+from flyroutes.platform.json.wire import app_to_json, ip_to_json
 from flyroutes.platform.lifecycle import RUNNING
+from flyroutes.platform.model import IPType
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 
 class Apps(Handlers):
-    """Creating, showing and deleting apps."""
+    """`/v1/apps`."""
 
     async def list(self, request: Request) -> Response:
-        """`GET /v1/apps`."""
+        """Answer with all apps of the organization."""
         only_queries(request, "org_slug")
         platform = self._control.platform
         self._own_organization(request.query_params.get("org_slug", ""))
@@ -31,7 +36,7 @@ class Apps(Handlers):
         return JSONResponse({"total_apps": len(shown), "apps": shown})
 
     async def create(self, request: Request) -> Response:
-        """`POST /v1/apps`."""
+        """Create an app."""
         # The documentation calls it `app_name`, Fly's own Go client `name`.
         body = Fields(await json_body(request), "", "app_name name org_slug network")
         self._own_organization(body.text("org_slug"))
@@ -40,11 +45,11 @@ class Apps(Handlers):
         return JSONResponse({"id": app.name, "created_at": int(time.time() * 1000)}, 201)
 
     async def show(self, request: Request) -> Response:
-        """`GET /v1/apps/{app}`."""
+        """Answer with one app."""
         return JSONResponse(app_to_json(self._app(request), self._control.platform))
 
     async def delete(self, request: Request) -> Response:
-        """`DELETE /v1/apps/{app}`."""
+        """Delete an app with its Machines and addresses; 412 while one runs, unless `force`."""
         app = self._app(request)
         running = [one.id for one in self._control.platform.machines_of(app.name) if one.state in RUNNING]
         if running and not flag(request, "force"):
@@ -52,3 +57,31 @@ class Apps(Handlers):
             raise PlatformError(reason, 412)  # the status is `assumed`
         await self._control.delete_app(app.name)
         return Response(status_code=202)
+
+
+class IPs(Handlers):
+    """`/v1/apps/{app}/ip_assignments`."""
+
+    async def list(self, request: Request) -> Response:
+        """Answer with the addresses of an app."""
+        organization = self._control.platform.organization
+        return JSONResponse({"ips": [ip_to_json(ip, organization) for ip in self._app(request).ips]})
+
+    async def allocate(self, request: Request) -> Response:
+        """Give an app an address."""
+        app = self._app(request)
+        body = Fields(await json_body(request), "", "type network org_slug", {"region": "global"})
+        if body.text("type").startswith("egress"):
+            raise EmulationGap(f"type = {body.text('type')!r}: the local network has no egress addresses")
+        kind = one_of(body.text("type"), get_args(IPType), "type")
+        self._own_organization(body.text("org_slug"))
+        network = network_name(body.text("network"))
+        if network and kind != "private_v6":
+            wrong("network", f"none for a {kind} address: it is for private_v6 alone", network)
+        ip = allocation.allocate(self._control, app.name, kind, network)
+        return JSONResponse(ip_to_json(ip, self._control.platform.organization))
+
+    async def release(self, request: Request) -> Response:
+        """Take an address from an app."""
+        allocation.release(self._control, self._app(request).name, request.path_params["ip"])
+        return Response(status_code=204)

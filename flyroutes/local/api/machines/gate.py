@@ -43,7 +43,7 @@ class RequireToken:
         await app(scope, receive, send)
 
     def _admits(self, headers: list[tuple[bytes, bytes]]) -> bool:
-        """Fly takes `Bearer` and, from flyctl, `FlyV1`. Constant time: the clock helps no guesser."""
+        """Compare the token, `Bearer` or flyctl's `FlyV1`, in constant time: the clock helps no guesser."""
         sent = next((value for name, value in headers if name == b"authorization"), b"")
         scheme, _, token = sent.partition(b" ")
         return scheme.lower() in (b"bearer", b"flyv1") and hmac.compare_digest(token.strip(), self._token)
@@ -70,7 +70,7 @@ class OneMachineOnly:
 
 
 async def json_body(request: Request) -> Any:
-    """The request's JSON; {} when it has no body. PlatformError: 400 other text, 408 slow, 413 too large."""
+    """Read the request's JSON; {} without a body. PlatformError: 400 other text, 408 slow, 413 too large."""
     raw = bytearray()
     with trio.move_on_after(BODY_SECONDS) as waiting:
         async with aclosing(request.stream()) as stream:
@@ -92,7 +92,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _not_served(request: Request, error: Exception) -> Response:
-    """No route has this path and method: below /v1 Fly may well have one, elsewhere nobody does."""
+    """Refuse a path and method without a route: below /v1 Fly may well have one, elsewhere nobody does."""
     what = f"{request.method} {request.url.path}"
     if request.url.path.startswith("/v1/"):
         return await _refused(request, EmulationGap(f"{what} is not part of the local network"))

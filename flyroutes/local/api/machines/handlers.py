@@ -35,12 +35,12 @@ class Handlers:
         return self._control.machine_of(app, machine)
 
     def _remembered(self, request: Request) -> Machine:
-        """The Machine, or one that was destroyed not long ago."""
+        """Return the Machine, or one that was destroyed not long ago."""
         app, machine = request.path_params["app"], request.path_params["machine"]
         return self._control.machine_of(app, machine, self._control.destroyed)
 
     def _writable(self, request: Request) -> Machine:
-        """The Machine, unless somebody else holds its lease."""
+        """Return the Machine; PlatformError 409 while somebody else holds its lease."""
         machine = self._machine(request)
         leases.check(machine, nonce(request), time.time())
         return machine
@@ -52,10 +52,10 @@ class Handlers:
 
 
 def nonce(request: Request) -> str:
-    """The nonce that came with the request; empty without one."""
+    """Return the nonce that came with the request; empty without one."""
     return str(request.headers.get(NONCE, ""))
 
 
 def ok() -> Response:
-    """What Fly answers when there is nothing to tell."""
+    """Answer as Fly does when there is nothing to tell."""
     return JSONResponse({"ok": True})

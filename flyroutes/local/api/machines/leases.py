@@ -22,17 +22,18 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import Lease, Machine
 
 _LONGEST = 86_400
+"""Seconds."""
 
 
 class Leases(Handlers):
     """`/v1/apps/{app}/machines/{machine}/lease`."""
 
     async def show(self, request: Request) -> Response:
-        """The lease there is; 404 without one."""
+        """Answer with the lease that is held; 404 without one."""
         return _success(lease_to_json(self._held(self._machine(request), 404)))
 
     async def acquire(self, request: Request) -> Response:
-        """A new lease, or with its nonce more time; 409 while somebody else holds one."""
+        """Grant a lease, or with its nonce more time; 409 while somebody else holds one."""
         # The documentation puts `ttl` into the body, Fly's own Go client into the query.
         only_queries(request, "ttl")
         machine = self._machine(request)
@@ -42,7 +43,7 @@ class Leases(Handlers):
         return _success(lease_to_json(lease), 201)
 
     async def release(self, request: Request) -> Response:
-        """The end of a lease, for who has its nonce; 400 for everybody else."""
+        """End a lease for who has its nonce; 400 for everybody else."""
         machine = self._machine(request)
         if self._held(machine, 400).nonce != nonce(request):
             raise PlatformError(f"machine {machine.id}: the header {NONCE} is not that of its lease", 400)

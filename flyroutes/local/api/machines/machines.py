@@ -1,31 +1,30 @@
-"""Machines in the Machines API: list, create, update, delete (docs machines/api/machines-resource)."""
+"""Machines and their metadata in the Machines API (docs machines/api/machines-resource)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from flyroutes.errors import PlatformError
 from flyroutes.local.api.machines.gate import json_body
 from flyroutes.local.api.machines.handlers import Handlers, nonce, ok
-from flyroutes.local.api.machines.query import Page, flag, only_queries, wanted, whole
-from flyroutes.platform.fields import Fields, one_of
+from flyroutes.local.api.machines.query import flag, only_queries, page, wanted, whole
+from flyroutes.platform.fields import Fields, one_of, wrong
+from flyroutes.platform.json.config_reader import config_from_json
 from flyroutes.platform.json.wire import (
-    config_from_json,
     event_to_json,
     machine_of_organization,
     machine_summary,
     machine_to_json,
     version_to_json,
 )
-from flyroutes.platform.net.addresses import REGIONS
+from flyroutes.platform.regions import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from flyroutes.platform.model import Image, Machine
 
@@ -37,7 +36,7 @@ class Machines(Handlers):
     """`/v1/apps/{app}/machines` and one of them."""
 
     async def list(self, request: Request) -> Response:
-        """Those of an app."""
+        """Answer with the Machines of an app."""
         only_queries(request, "region", "state", "include_deleted", "summary")
         app = self._app(request)
         machines = [one for one in self._all(request) if one.app == app.name]
@@ -45,18 +44,18 @@ class Machines(Handlers):
         return JSONResponse([shown(one) for one in machines if wanted(one, request)])
 
     async def list_organization(self, request: Request) -> Response:
-        """Those of all apps, the one that changed longest ago first, page by page."""
+        """Answer with the Machines of all apps, page by page, what changed longest ago first."""
         only_queries(request, "region", "state", "include_deleted", "updated_after", "cursor", "limit")
         self._own_organization(request.path_params["org"])
-        page = Page([one for one in self._all(request) if wanted(one, request)], request)
-        return JSONResponse({"machines": [machine_of_organization(one) for one in page.machines], **page.end})
+        shown, end = page([one for one in self._all(request) if wanted(one, request)], request)
+        return JSONResponse({"machines": [machine_of_organization(one) for one in shown], **end})
 
     def _all(self, request: Request) -> tuple[Machine, ...]:
         gone = self._control.destroyed if flag(request, "include_deleted") else ()
         return (*gone, *self._control.platform.machines.values())
 
     async def create(self, request: Request) -> Response:
-        """A new one."""
+        """Create a Machine, and start it unless `skip_launch`."""
         app = self._app(request)
         body = Fields(await json_body(request), "", f"name region {_NEW}")
         region = one_of(body.text("region"), ("", *REGIONS), "region")
@@ -71,11 +70,11 @@ class Machines(Handlers):
         return self._shown(machine, body, "")
 
     async def show(self, request: Request) -> Response:
-        """One, with all that is known of it."""
+        """Answer with all that is known of a Machine."""
         return JSONResponse(machine_to_json(self._remembered(request)))
 
     async def update(self, request: Request) -> Response:
-        """Another config for one."""
+        """Give a Machine another config; one that runs reboots into it."""
         machine = self._writable(request)
         # Fly ignores what cannot change; a name or region that is sent along must be the Machine's own.
         own = {"id": machine.id, "name": machine.name, "region": machine.region}
@@ -91,32 +90,64 @@ class Machines(Handlers):
         return self._shown(updated, body, nonce(request))
 
     def _shown(self, machine: Machine, body: Fields, held: str) -> Response:
-        """The answer to a change; with `lease_ttl`, under a lease."""
+        """Answer a change with the Machine; with `lease_ttl`, under a lease."""
         if ttl := body.whole("lease_ttl", high=_LONGEST_LEASE):
             self._control.lease(machine.id, ttl, "", held)
             machine = self._control.machine(machine.id)
         return JSONResponse(machine_to_json(machine))
 
     async def delete(self, request: Request) -> Response:
-        """The end of one."""
+        """Destroy a Machine."""
         # The documentation calls it `force`, Fly's own Go client `kill`.
         force = flag(request, "force") or flag(request, "kill")
         await self._control.destroy(self._writable(request).id, force)
         return ok()
 
     async def versions(self, request: Request) -> Response:
-        """Its configs, newest first (the order is `assumed`)."""
+        """Answer with the configs that a Machine had, newest first (the order is `assumed`)."""
         machine = self._machine(request)
         every = (*machine.versions, (machine.instance_id, machine.config))
         return JSONResponse([version_to_json(*version) for version in reversed(every)])
 
     async def events(self, request: Request) -> Response:
-        """Its history, newest first: 20 events, or `limit` of the 50 that are kept."""
+        """Answer with a Machine's history, newest first: 20 events, or `limit` of the 50 that are kept."""
         only_queries(request, "limit")
         newest = list(reversed(self._remembered(request).events))
         return JSONResponse([event_to_json(event) for event in newest[: whole(request, "limit", 20, 50)]])
 
     def _images(self) -> Mapping[str, Image]:
-        """What was deployed so far; nothing is pulled."""
+        """Return by ref the images that were deployed so far; nothing is pulled."""
         machines = self._control.platform.machines.values()
         return {machine.config.image.ref: machine.config.image for machine in machines}
+
+
+class Metadata(Handlers):
+    """`/v1/apps/{app}/machines/{machine}/metadata`: changed without a new version and without a reboot."""
+
+    async def list(self, request: Request) -> Response:
+        """Answer with all metadata."""
+        return JSONResponse(dict(self._machine(request).config.metadata))
+
+    async def show(self, request: Request) -> Response:
+        """Answer with the value of one key; 404 without it."""
+        metadata, key = self._machine(request).config.metadata, request.path_params["key"]
+        if key not in metadata:
+            raise PlatformError(f"metadata {key!r} not found", 404)
+        return JSONResponse({"value": metadata[key]})
+
+    async def set(self, request: Request) -> Response:
+        """Set a key."""
+        machine = self._machine(request)
+        body = Fields(await json_body(request), "", "value")
+        if not isinstance(body.raw("value"), str):
+            wrong("value", "a string", body.raw("value"))
+        metadata = {**machine.config.metadata, request.path_params["key"]: body.text("value")}
+        self._control.set_metadata(machine.id, metadata)
+        return Response(status_code=204)
+
+    async def delete(self, request: Request) -> Response:
+        """Remove a key; 204 even if it is not there (`assumed`)."""
+        machine, gone = self._machine(request), request.path_params["key"]
+        kept = {key: value for key, value in machine.config.metadata.items() if key != gone}
+        self._control.set_metadata(machine.id, kept)
+        return Response(status_code=204)

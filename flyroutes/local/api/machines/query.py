@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.platform.fields import one_of, wrong
 from flyroutes.platform.json.wire import rfc3339
+from flyroutes.platform.naming import APP_NAME, NETWORK_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,15 +17,12 @@ if TYPE_CHECKING:
 
     from flyroutes.platform.model import Machine
 
-MAX_WAIT = 60
 STATES = ("created", "started", "stopped", "suspended", "destroyed")
 """What a list can be filtered by, and what is left of a Machine for include_deleted."""
-_APP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_NETWORK_NAME = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,62})?")
 
 
 def wanted(machine: Machine, request: Request) -> bool:
-    """Whether the list query asks for this Machine."""
+    """Tell whether the list query asks for this Machine."""
     query = request.query_params
     metadata = [(key[9:], value) for key, value in query.items() if key.startswith("metadata.")]
     states = [one_of(each, STATES, "state") for each in query.get("state", "").split(",") if each]
@@ -36,26 +33,24 @@ def wanted(machine: Machine, request: Request) -> bool:
     )
 
 
-class Page:
-    """Those `machines` of an organization that a request asks for, by the time of their last change."""
+def page(machines: Sequence[Machine], request: Request) -> tuple[list[Machine], dict[str, str]]:
+    """Return those `machines` of an organization that a request asks for, by the time of their last change.
 
-    def __init__(self, machines: Sequence[Machine], request: Request) -> None:
-        query = request.query_params
-        ordered = sorted(machines, key=_place)
-        # The cursor takes precedence (OpenAPI description); it is the place of the last Machine shown.
-        if cursor := query.get("cursor"):
-            ordered = [one for one in ordered if _place(one) > cursor]
-        elif since := query.get("updated_after"):
-            ordered = [one for one in ordered if one.updated_at > _epoch(since)]
-        limit = whole(request, "limit", 500, 1000)
-        self.machines = ordered[:limit]
-        last = self.machines[-1] if self.machines else None
-        self.end: dict[str, str] = {}
-        """What tells where the page ends: fields of the answer beside `machines`."""
-        if last:
-            self.end = {"last_machine_id": last.id, "last_updated_at": rfc3339(last.updated_at)}
-        if last and len(ordered) > limit:
-            self.end["next_cursor"] = _place(last)
+    Beside them come the fields of the answer that tell where the page ends.
+    """
+    query = request.query_params
+    ordered = sorted(machines, key=_place)
+    # The cursor takes precedence (OpenAPI description); it is the place of the last Machine shown.
+    if cursor := query.get("cursor"):
+        ordered = [one for one in ordered if _place(one) > cursor]
+    elif since := query.get("updated_after"):
+        ordered = [one for one in ordered if one.updated_at > _epoch(since)]
+    shown = ordered[: whole(request, "limit", 500, 1000)]
+    if not shown:
+        return [], {}
+    last = shown[-1]
+    end = {"last_machine_id": last.id, "last_updated_at": rfc3339(last.updated_at)}
+    return shown, end | ({"next_cursor": _place(last)} if len(ordered) > len(shown) else {})
 
 
 def _place(machine: Machine) -> str:
@@ -70,7 +65,7 @@ def _epoch(text: str) -> float:
 
 
 def only_queries(request: Request, *honoured: str, many: tuple[str, ...] = ()) -> None:
-    """EmulationGap for a query parameter that would be ignored, or that came twice unless one of `many`."""
+    """Refuse, by EmulationGap, a parameter that would be ignored, or that came twice unless one of `many`."""
     for key, value in request.query_params.multi_items():
         if key not in (*honoured, *many) and not key.startswith("metadata."):
             raise EmulationGap(
@@ -82,37 +77,30 @@ def only_queries(request: Request, *honoured: str, many: tuple[str, ...] = ()) -
 
 
 def flag(request: Request, key: str) -> bool:
-    """A true or false in the query; false when missing."""
+    """Read true or false from the query; false when missing."""
     value = request.query_params.get(key, "false").lower()
     return one_of(value, ("true", "false", "1", "0"), key) in ("true", "1")
 
 
 def whole(request: Request, key: str, default: int, high: int) -> int:
-    """A whole number from 1 to `high` in the query."""
+    """Read a whole number from 1 to `high` from the query."""
     text = request.query_params.get(key)
     if text and not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= high):
         wrong(key, f"a whole number from 1 to {high}", text)
     return int(text or default)
 
 
-def wait_seconds(text: str | None) -> int:
-    """`timeout` of a wait: whole seconds from 1 to 60, 60 when missing. Fly refuses a longer one as well."""
-    if text and not (text.isdecimal() and len(text) < 9 and 1 <= int(text) <= MAX_WAIT):
-        wrong("timeout", f"whole seconds from 1 to {MAX_WAIT}", text)
-    return int(text or MAX_WAIT)
-
-
 def app_name(name: str) -> str:
-    """`name`, if it can be a label of `<app>.internal`; PlatformError 422."""
-    if not _APP_NAME.fullmatch(name):
+    """Return `name`, if it can be a label of `<app>.internal`; PlatformError 422."""
+    if not APP_NAME.fullmatch(name):
         reason = "expected 1 to 63 lower-case letters, digits and dashes, no dash at either end"
         raise PlatformError(f"app_name: {reason}, got {name!r}", 422)
     return name
 
 
 def network_name(name: str) -> str:
-    """`name`, empty or as docs networking/custom-private-networks wants it; PlatformError 422."""
-    if not _NETWORK_NAME.fullmatch(name):
+    """Return `name`, empty or as docs networking/custom-private-networks wants it; PlatformError 422."""
+    if name and not NETWORK_NAME.fullmatch(name):
         raise PlatformError(
             f"network: expected letters, digits and dashes, first a letter, got {name!r}", 422
         )

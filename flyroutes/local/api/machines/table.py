@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from flyroutes.local.api.machines import cuts
 from flyroutes.local.api.machines.actions import Actions
-from flyroutes.local.api.machines.apps import Apps
+from flyroutes.local.api.machines.apps import Apps, IPs
+from flyroutes.local.api.machines.cuts import PATH, Cuts
 from flyroutes.local.api.machines.gate import HANDLERS
-from flyroutes.local.api.machines.ips import IPs
 from flyroutes.local.api.machines.leases import Leases
-from flyroutes.local.api.machines.machines import Machines
-from flyroutes.local.api.machines.metadata import Metadata
+from flyroutes.local.api.machines.machines import Machines, Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,8 +34,8 @@ MACHINE = "/v1/apps/{app}/machines/{machine}"
 
 
 def make_app(control: Control) -> Starlette:
-    """The API as an ASGI app, without the guard that asks who may use it."""
-    apps, ips, machines = Apps(control), IPs(control), Machines(control)
+    """Make the API as an ASGI app, without the guard that asks who may use it."""
+    apps, ips, machines, cuts = Apps(control), IPs(control), Machines(control), Cuts(control)
     actions, leases, metadata = Actions(control), Leases(control), Metadata(control)
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/v1/apps", apps.list),
@@ -71,7 +69,8 @@ def make_app(control: Control) -> Starlette:
         ("GET", f"{MACHINE}/metadata/{{key}}", metadata.show),
         ("POST", f"{MACHINE}/metadata/{{key}}", metadata.set),
         ("DELETE", f"{MACHINE}/metadata/{{key}}", metadata.delete),
-        *cuts.table(control),  # ours, not Fly's
+        ("GET", PATH, cuts.show),  # ours, not Fly's
+        ("PUT", PATH, cuts.put),
     ]
     routes = [Route(path, handler, methods=[method]) for method, path, handler in table]
     served = Starlette(routes=routes, exception_handlers=HANDLERS)

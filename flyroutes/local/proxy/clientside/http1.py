@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import struct
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import h11
 import trio
 
-from flyroutes.local.proxy.appside.http1 import CHUNK, MAX_HEAD
-from flyroutes.local.proxy.clientside.client import Request
 from flyroutes.local.proxy.failure import ClientGone, Failure
+from flyroutes.local.proxy.request import MAX_HEAD, Request, http1_request
+from flyroutes.local.proxy.tcp import CHUNK, linger, reset
 from flyroutes.platform.model import HttpOptions
 
 if TYPE_CHECKING:
@@ -26,12 +24,14 @@ if TYPE_CHECKING:
 HEAD_TIMEOUT = 30.0
 """From the first byte of a request to the end of its headers, unless the port has its own (assumed)."""
 LINGER_SECONDS = 2.0
-LINGER_BYTES = 4 << 20
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class Http1Client:
-    """A connection on which one request follows another; each is served through the `Client` methods."""
+    """The client's side of one request after the other, which share a connection.
+
+    `start`, `data` and `end` only queue; `flush` sends.
+    """
 
     def __init__(
         self, stream: Stream, head_scope: trio.CancelScope, options: HttpOptions | None = None
@@ -58,41 +58,38 @@ class Http1Client:
             self._scope.deadline = float("inf")
         if not isinstance(event, h11.Request):
             return False
-        self.request = _request(event)
+        self.request = http1_request(event)
         if not self.request.has_body:
             self._parse()  # The end of the message, which h11 wants to be asked for.
         return True
 
     async def _idle(self) -> bool:
         """Between requests a client may idle, as long as the port's `idle_timeout`; False after it."""
-        if self._options.idle_timeout is None:
+        idle_timeout = self._options.idle_timeout
+        with trio.move_on_after(float("inf") if idle_timeout is None else idle_timeout) as scope:
             await self._receive()
-            return True
-        with trio.move_on_after(self._options.idle_timeout):
-            await self._receive()
-            return True
-        return False
+        return not scope.cancelled_caught
 
     async def proceed(self) -> None:
-        """See `Client`."""
+        """Answer `expect: 100-continue`, if the client waits for that before it sends the body."""
         if self.http.they_are_waiting_for_100_continue:
             self.inform(100, ())
             await self.flush()
 
     async def receive(self) -> bytes:
-        """See `Client`."""
+        """The next piece of the body, empty at its end; Failure or ClientGone."""
         event = await self._next_event()
         return bytes(event.data) if isinstance(event, h11.Data) else b""
 
     def receive_nowait(self) -> bytes | None:
-        """See `Client`."""
+        """The next piece as `receive` gives it; None when that would have to wait."""
         event = self._parse()
         if event is h11.NEED_DATA:
             return None
         return bytes(event.data) if isinstance(event, h11.Data) else b""
 
     async def wait_gone(self) -> None:
-        """See `Client`. A pipelined request ends the watch: then we are not told before we write."""
+        """Return when the client is gone. Once it has sent another request, only a write can tell."""
         try:
             while not self.http.trailing_data[0]:
                 data = bytes(await self.stream.receive_some(CHUNK))
@@ -104,28 +101,29 @@ class Http1Client:
         await trio.sleep_forever()
 
     def inform(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """See `Client`."""
-        event = h11.InformationalResponse(
-            status_code=status, headers=list(headers), reason=_REASONS.get(status, b"")
-        )
-        self._queue.append(self.http.send(event) or b"")
+        """Queue a 1xx response."""
+        reason = _REASONS.get(status, b"")
+        self._send(h11.InformationalResponse(status_code=status, headers=list(headers), reason=reason))
 
     def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """See `Client`."""
+        """Queue the head of the response."""
         self.started = True
-        event = h11.Response(status_code=status, headers=list(headers), reason=_REASONS.get(status, b""))
-        self._queue.append(self.http.send(event) or b"")
+        reason = _REASONS.get(status, b"")
+        self._send(h11.Response(status_code=status, headers=list(headers), reason=reason))
 
     def data(self, chunk: bytes) -> None:
-        """See `Client`."""
-        self._queue.append(self.http.send(h11.Data(chunk)) or b"")
+        """Queue a piece of the response's body."""
+        self._send(h11.Data(chunk))
 
     def end(self, trailers: Headers | None = None) -> None:
-        """See `Client`."""
-        self._queue.append(self.http.send(h11.EndOfMessage()) or b"")
+        """Queue the response's end."""
+        self._send(h11.EndOfMessage())
+
+    def _send(self, event: h11.Event) -> None:
+        self._queue.append(self.http.send(event) or b"")
 
     async def flush(self) -> None:
-        """See `Client`."""
+        """Send what is queued; ClientGone."""
         data = b"".join(self._queue)
         self._queue.clear()
         try:
@@ -134,12 +132,11 @@ class Http1Client:
             raise ClientGone("the client left before it had its answer") from error
 
     async def abort(self) -> None:
-        """See `Client`. A reset: after a mere close, a body without a length would look complete."""
-        _transport(self.stream).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        await trio.aclose_forcefully(self.stream)
+        """Let the client see that the response it is getting will not be completed."""
+        await reset(self.stream)
 
     async def switch(self, headers: Headers) -> bytes:
-        """Answer 101; what the client has sent already of the protocol that follows."""
+        """Send a 101; returns what the client has sent already of the protocol that follows."""
         self.started = True
         self.inform(101, [*headers, (b"connection", b"upgrade"), (b"upgrade", b"websocket")])
         await self.flush()
@@ -154,10 +151,10 @@ class Http1Client:
         return True
 
     async def finish(self) -> None:
-        """Close in a way that lets the client read our last words even if it is still sending."""
+        """Close in a way that lets the client read the last answer even if it is still sending."""
         with trio.move_on_after(LINGER_SECONDS):
             if self.http.their_state in (h11.SEND_BODY, h11.ERROR):
-                await _linger(_transport(self.stream))
+                await linger(self.stream)
             with contextlib.suppress(trio.ClosedResourceError):  # after lingering, no room for TLS's own end
                 await self.stream.aclose()
 
@@ -177,40 +174,3 @@ class Http1Client:
             return self.http.next_event()
         except h11.RemoteProtocolError as error:
             raise Failure(error.error_status_hint, "", str(error)) from error
-
-
-def _request(event: h11.Request) -> Request:
-    if event.http_version not in (b"1.0", b"1.1"):
-        raise Failure(505, "", f"HTTP/{event.http_version.decode()} is not spoken here")
-    headers = list(event.headers)
-    values = dict(headers)
-    host, target = _origin_form(values.get(b"host", b""), event.target)
-    if target is not event.target:
-        headers = [item for item in headers if item[0] != b"host"] + [(b"host", host)]
-    has_body = b"transfer-encoding" in values or values.get(b"content-length", b"0") != b"0"
-    return Request(event.method, target, headers, host.decode("latin-1"), has_body)
-
-
-def _origin_form(host: bytes, target: bytes) -> tuple[bytes, bytes]:
-    """`GET http://host/path` is a request for `/path` on `host` (RFC 9112 section 3.2.2)."""
-    for scheme in (b"http://", b"https://"):
-        if target[:8].lower().startswith(scheme):
-            authority, slash, path = target[len(scheme) :].partition(b"/")
-            return authority, slash + path or b"/"
-    return host, target
-
-
-def _transport(stream: Stream) -> trio.SocketStream:
-    transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
-    assert isinstance(transport, trio.SocketStream)
-    return transport
-
-
-async def _linger(stream: trio.SocketStream) -> None:
-    try:
-        await stream.send_eof()
-        read = 0
-        while read < LINGER_BYTES and (data := await stream.receive_some(CHUNK)):
-            read += len(data)
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return

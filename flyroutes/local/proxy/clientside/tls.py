@@ -31,11 +31,11 @@ PG_GSS_REQUEST = struct.pack("!II", 8, 80877104)
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a client that asked for some name may get. `self_signed`: there is no certificate for it."""
+    """What a client may get: the certificate of the name `certified`, or a self-signed one without that."""
 
     alpn: tuple[str, ...]
     versions: tuple[TlsVersion, ...]
-    self_signed: bool
+    certified: str
 
 
 async def terminate(
@@ -50,7 +50,7 @@ async def terminate(
         with trio.fail_after(HANDSHAKE_TIMEOUT):
             record = await _first_record(stream)
             name = server_name(record)
-            context = _context(authority, name, offer_of(name))
+            context = _context(authority, offer_of(name))
             secure = trio.SSLStream(stream, context, server_side=True)
             await secure.do_handshake()
     except trio.TooSlowError:
@@ -68,12 +68,12 @@ async def _send_alert(stream: trio.SocketStream, reply: bytes) -> None:
             await stream.send_all(reply)
 
 
-def _context(authority: Authority, name: str, offer: Offer | None) -> ssl.SSLContext:
+def _context(authority: Authority, offer: Offer | None) -> ssl.SSLContext:
     if offer is None:
         context = server_context()
         context.sni_callback = lambda *_: ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         return context
-    return authority.context("" if offer.self_signed else name.lower(), offer.alpn, offer.versions)
+    return authority.context(offer.certified, offer.alpn, offer.versions)
 
 
 async def _first_record(stream: trio.SocketStream) -> bytes:

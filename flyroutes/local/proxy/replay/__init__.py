@@ -1,1 +1,1 @@
-"""Fly Proxy on a detour: what an answer with `fly-replay` orders."""
+"""Fly Proxy's detours: where a request goes when an app's answer, or one remembered, has it replayed."""

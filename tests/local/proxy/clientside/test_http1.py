@@ -8,7 +8,7 @@ import h11
 import pytest
 import trio
 
-from flyroutes.local.proxy.appside import http1
+from flyroutes.local.proxy.appside import pool
 from flyroutes.platform.model import Concurrency
 from tests.local.proxy.fly_proxy import ADDRESS, REQUESTS, answer, canned, next_event, read_all, reply, whoami
 
@@ -202,10 +202,10 @@ async def test_client_that_leaves_takes_its_request_along(world: World) -> None:
     machine = await world.publish(slow)
     stream = await world.connect()
     await stream.send_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-    await world.until(lambda: world.proxy.load(machine.id))
+    await world.until(lambda: world.load(machine.id))
     await stream.aclose()
     await left.wait()
-    await world.until(lambda: not world.proxy.load(machine.id))
+    await world.until(lambda: not world.load(machine.id))
 
 
 @pytest.mark.fact("proxy.sse")
@@ -268,7 +268,7 @@ async def test_client_that_leaves_after_its_upload_is_noticed(world: World) -> N
 
 @pytest.mark.fact("proxy.connections-one-each")
 async def test_idle_connection_to_the_app_is_closed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http1, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.05)
     ended: list[int] = []
 
     async def noted(stream: trio.SocketStream) -> None:

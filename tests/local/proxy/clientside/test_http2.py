@@ -9,6 +9,7 @@ import h2.config
 import h2.connection
 import h2.errors
 import h2.events
+import h2.settings
 import httpx
 import pytest
 import trio
@@ -206,11 +207,11 @@ async def test_reset_stream_ends_its_request(world: World) -> None:
         for stream_id in range(1, 400, 2):
             await http.request(stream_id)
             if stream_id == 1:
-                await world.until(lambda: world.proxy.load(machine.id))
+                await world.until(lambda: world.load(machine.id))
             http.http.reset_stream(stream_id)
             await http.flush()
         await gone.wait()
-        await world.until(lambda: not world.proxy.load(machine.id))
+        await world.until(lambda: not world.load(machine.id))
 
 
 async def test_answer_before_the_body_is_complete(world: World) -> None:
@@ -231,6 +232,94 @@ async def test_expect_is_answered(world: World) -> None:
         http.http.send_data(1, b"hi", end_stream=True)
         await http.flush()
         assert b'"length": 2' in (await http.until(h2.events.DataReceived)).data
+
+
+async def test_stream_beyond_the_hundredth_is_refused_alone(world: World) -> None:
+    go = trio.Event()
+
+    async def waits(stream: trio.SocketStream) -> None:
+        await go.wait()
+        await whoami(stream)
+
+    await world.publish(waits, **HTTPS)
+    async with bare(world) as http:
+        for stream_id in range(1, 203, 2):  # Nothing is read between: the client does not know the limit yet.
+            await http.request(stream_id)
+        refused = await http.until(h2.events.StreamReset)
+        assert (refused.stream_id, refused.error_code) == (201, h2.errors.ErrorCodes.REFUSED_STREAM)
+        go.set()
+        for stream_id in range(1, 201, 2):
+            assert (":status", "200") in (await http.until(h2.events.ResponseReceived, stream_id)).headers
+        await http.request(203)
+        assert (":status", "200") in (await http.until(h2.events.ResponseReceived, 203)).headers
+
+
+PSEUDO = [(":method", "GET"), (":scheme", "https"), (":authority", "web.fly.dev"), (":path", "/")]
+MALFORMED = {
+    "a name in capitals": [*PSEUDO, ("X-A", "1")],
+    "a header of the connection": [*PSEUDO, ("connection", "close")],
+    "no path": PSEUDO[:3],
+    "an empty path": [*PSEUDO[:3], (":path", "")],
+    "a pseudo-header too late": [*PSEUDO[:3], ("x-a", "1"), PSEUDO[3]],
+    "an unknown pseudo-header": [*PSEUDO, (":status", "200")],
+    "a line break in a value": [*PSEUDO, ("x-a", "1\r\nx-b: 2")],
+}
+
+
+@pytest.mark.parametrize("headers", MALFORMED.values(), ids=MALFORMED)
+async def test_malformed_request_ends_its_stream_alone(world: World, headers: list[tuple[str, str]]) -> None:
+    await world.publish(whoami, **HTTPS)
+    async with bare(world) as http:
+        config = http.http.config
+        config.validate_outbound_headers = config.normalize_outbound_headers = False
+        http.http.send_headers(1, headers, end_stream=True)
+        await http.flush()
+        reset = await http.until(h2.events.StreamReset)
+        assert (reset.stream_id, reset.error_code) == (1, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+        await http.request(3)
+        assert (":status", "200") in (await http.until(h2.events.ResponseReceived, 3)).headers
+
+
+async def test_odd_authority_is_400(world: World) -> None:
+    await world.publish(whoami, **HTTPS)
+    async with bare(world) as http:
+        http.http.send_headers(1, [*PSEUDO[:2], (":authority", "a b"), PSEUDO[3]], end_stream=True)
+        await http.flush()
+        assert (":status", "400") in (await http.until(h2.events.ResponseReceived)).headers
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often any task went on."""
+
+    count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+async def test_window_below_zero_is_waited_for_in_peace(world: World) -> None:
+    """A client may take back room that it has given (RFC 9113 section 6.9.2)."""
+    length = 200_000
+    head = f"HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n".encode()
+    await world.publish(canned(head + b"x" * length), **HTTPS)
+    async with bare(world) as http:
+        await http.request(1)
+        received = 0
+        while received < 65535:
+            received += len((await http.until(h2.events.DataReceived)).data)
+        http.http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        http.http.increment_flow_control_window(length)
+        await http.flush()
+        await http.until(h2.events.SettingsAcknowledged)
+        steps = Steps()
+        trio.lowlevel.add_instrument(steps)
+        await trio.sleep(0.1)
+        trio.lowlevel.remove_instrument(steps)
+        assert steps.count < 100
+        http.http.increment_flow_control_window(length, 1)
+        await http.flush()
+        while received < length:
+            received += len((await http.until(h2.events.DataReceived)).data)
 
 
 CONNECT = {

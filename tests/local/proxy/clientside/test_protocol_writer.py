@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyroutes.local.proxy.tcp import proxy_header
+from flyroutes.local.proxy.clientside.connection import proxy_header
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address

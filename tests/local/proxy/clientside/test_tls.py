@@ -9,6 +9,7 @@ import pytest
 import trio
 import trio.testing
 
+from flyroutes.local import authority
 from flyroutes.platform.model import IP
 from tests.local.proxy.fly_proxy import ADDRESS, SHARED, answer, canned, read_all, whoami
 
@@ -41,6 +42,7 @@ NAMES = {
     "an unknown app": ("nope.fly.dev", "PT05"),
     "another app": ("bare.fly.dev", "PT05"),
     "a Flycast name": ("web.flycast", "PT05"),
+    "a name with a port": ("web.fly.dev:443", "PT05"),
     "no name": (None, "PT06"),
 }
 
@@ -55,6 +57,29 @@ async def test_name_without_certificate(world: World, name: str | None, code: st
     with pytest.raises(trio.BrokenResourceError):
         await world.connect_tls(name, context)
     assert world.codes() == [code]
+
+
+async def test_one_certificate_for_every_spelling_of_a_name(world: World) -> None:
+    await world.publish(whoami, handlers=("tls", "http"))
+    context = world.trust()
+    context.check_hostname = False
+    certificates = set()
+    for name in ("web.fly.dev", "WEB.fly.dev", "web.fly.dev.", "web.fly.dev.."):
+        stream = await world.connect_tls(name, context)
+        async with stream:
+            certificates.add(stream.getpeercert(binary_form=True))
+    assert len(certificates) == 1
+
+
+def test_certificates_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authority, "MOST_CONTEXTS", 2)
+    ours = authority.Authority()
+    first = ours.context("app1.fly.dev")
+    assert ours.context("app1.fly.dev") is first
+    for number in range(2, 5):
+        ours.context(f"app{number}.fly.dev")
+        assert len(ours._contexts) <= 2
+    assert ours.context("app1.fly.dev") is not first
 
 
 @pytest.mark.fact("binds.flycast-https")

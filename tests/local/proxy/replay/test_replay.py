@@ -465,13 +465,13 @@ async def test_the_load_moves_with_the_request(world: World) -> None:
     loads: list[tuple[int, int]] = []
 
     def look(seen: Seen) -> None:
-        loads.append((world.proxy.load("m1"), world.proxy.load("t1")))
+        loads.append((world.load("m1"), world.load("t1")))
 
     await apps.add("t1", handler=Scripted(look))
     await apps.up()
     assert (await world.get()).status == 200
     assert loads == [(0, 1)]
-    await world.until(lambda: world.proxy.load("t1") == 0)
+    await world.until(lambda: world.load("t1") == 0)
 
 
 async def test_a_target_at_its_hard_limit_is_waited_for(

@@ -1,0 +1,133 @@
+"""The door of a local network: the way in for programs, and where other terminals find it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from flyroutes.errors import FlyroutesError, HostError
+from flyroutes.local.kernel import entering, init
+from flyroutes.local.kernel.namespaces import ORDINARY_UID
+from flyroutes.local.kernel.root import TRUST
+from flyroutes.platform.boot import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+T = TypeVar("T")
+_DOOR_SECONDS = 10.0
+_STRANGER = "another user's process stands in the place of your local network: `ss -xlp | grep flyroutes`"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The place of a WireGuard peer: its namespaces (kind -> open file), and what programs there are told."""
+
+    namespaces: Mapping[str, int]
+    env: Mapping[str, str]
+
+    def program_environment(self) -> dict[str, str]:
+        """Return the user's environment plus the network's, with the local authority trusted.
+
+        FLYROUTES_INSIDE tells the suite that it need not start a network.
+        """
+        return {**os.environ, **self.env, **TRUST, "FLYROUTES_INSIDE": "1"}
+
+    def start_program(self, command: Sequence[str], stdio: tuple[int, int, int] = (0, 1, 2)) -> int:
+        """Start `command` behind the door, in this directory; returns the pid whose end is its end."""
+        program = Program(tuple(command), self.program_environment(), os.getcwd())
+        uid = os.getuid() or ORDINARY_UID
+        return entering.fork_inside(self.namespaces, stdio, lambda: init.execute(program, uid))
+
+    def call_inside(self, function: Callable[[], T]) -> T:
+        """Call `function` in a fork of this process behind the door, and return what it returns, pickled.
+
+        Raises the FlyroutesError that it raises there, and HostError when it fails otherwise.
+        """
+        mine, theirs = os.pipe()
+
+        def main() -> None:
+            os.environ.update(self.program_environment())
+            with os.fdopen(1, "wb") as file:
+                pickle.dump(_outcome(function), file)
+
+        sys.stdout.flush()
+        pid = entering.fork_inside(self.namespaces, (0, theirs, 2), main)
+        os.close(theirs)
+        with os.fdopen(mine, "rb") as file:
+            data = file.read()
+        if os.waitpid(pid, 0)[1] != 0:
+            raise HostError("a part of flyroutes failed inside the local network; its last words are above")
+        result, error = pickle.loads(data)
+        if error is not None:
+            raise error
+        return cast("T", result)
+
+
+def _outcome(function: Callable[[], T]) -> tuple[T | None, FlyroutesError | None]:
+    try:
+        return function(), None
+    except FlyroutesError as error:
+        return None, error
+
+
+def _door_address(uid: int) -> str:
+    # An abstract socket leaves no file behind. It is not protected by permissions: both ends look at
+    # who is on the other one.
+    return f"\0flyroutes-{uid}"
+
+
+def open_door() -> socket.socket:
+    """Open the socket at which `knock` finds the network that is up; HostError when one is up already."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        sock.bind(_door_address(os.getuid()))
+    except OSError as error:
+        sock.close()
+        raise HostError(
+            "a local network of yours is up already: use it with `flyroutes run -- CMD...`, "
+            "or end it with Ctrl-C where it runs"
+        ) from error
+    sock.listen(16)
+    return sock
+
+
+def hand_over(listener: socket.socket, door: Door) -> None:
+    """Answer one visitor at the socket of `open_door`, if it is the same user or root."""
+    visitor, _ = listener.accept()
+    # A visitor that has left already is no reason to stop.
+    with visitor, contextlib.suppress(OSError):
+        if _other_uid(visitor) in (os.getuid(), 0):
+            message = json.dumps({"kinds": list(door.namespaces), "env": dict(door.env)}).encode()
+            socket.send_fds(visitor, [message], list(door.namespaces.values()))
+
+
+def knock() -> Door | None:
+    """Return the door of the network that is up, or None; HostError when it does not answer."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.settimeout(_DOOR_SECONDS)
+        try:
+            sock.connect(_door_address(os.getuid()))
+            if _other_uid(sock) not in (os.getuid(), 0):
+                raise HostError(_STRANGER)
+            data, files, _flags, _address = socket.recv_fds(sock, 1 << 16, 16)
+        except ConnectionRefusedError:
+            return None
+        except OSError as error:
+            raise HostError(f"the local network that is up does not answer ({error})") from error
+    if not data:
+        raise HostError("the local network ended while it was asked")
+    message: dict[str, Any] = json.loads(data)
+    return Door(dict(zip(message["kinds"], files, strict=True)), message["env"])
+
+
+def _other_uid(sock: socket.socket) -> int:
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
