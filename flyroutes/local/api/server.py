@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from flyroutes.local.machines.control import Control
     from flyroutes.platform.model import Machine
 
+    Door = trio.SocketListener | trio.SSLListener[trio.SocketStream]
+    Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+
 
 class _Connection(TCPServer):
     """One connection. hypercorn keeps one that its client has closed until the keep-alive timeout."""
@@ -56,7 +59,7 @@ class APIServer:
         # Longer than clients keep an idle connection: the side that sends must be the first to hang up.
         self._config.keep_alive_timeout = 75
 
-    async def serve(self, listener: trio.SocketListener) -> None:
+    async def serve(self, listener: Door) -> None:
         """Serve who has the token, for ever."""
         await self._serve(listener, self._guarded)
 
@@ -69,13 +72,11 @@ class APIServer:
         """
         await self._serve(listener, OneMachineOnly(self._app, machine.app, machine.id), connections)
 
-    async def _serve(
-        self, listener: trio.SocketListener, app: ASGIApp, connections: trio.Nursery | None = None
-    ) -> None:
+    async def _serve(self, listener: Door, app: ASGIApp, connections: trio.Nursery | None = None) -> None:
         handler = functools.partial(self._connection, ASGIWrapper(app))  # type: ignore[arg-type]
         await trio.serve_listeners(handler, [listener], handler_nursery=connections)
 
-    async def _connection(self, app: ASGIWrapper, stream: trio.SocketStream) -> None:
+    async def _connection(self, app: ASGIWrapper, stream: Stream) -> None:
         """hypercorn lets an exception of one connection end the server: here it ends that one alone."""
         state = ConnectionState(LifespanState())
         try:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import shutil
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from flyroutes.platform.net.addresses import API_V4
+from flyroutes.validation.places import Place
+from tests.support import programs
 from tests.support.command import flyroutes
+
+if TYPE_CHECKING:
+    from tests.support.scratch import Scratch
 
 MACHINES = 300
 LOOKUP = r"""
@@ -101,3 +108,12 @@ async def test_the_address_of_a_machine_has_no_name_and_that_is_no_failure() -> 
     assert b"d.f.ip6.arpa.\t\t5\tIN\tSOA" in answer.stdout
     with trio.fail_after(2):
         assert await trio.socket.getnameinfo(("fdaa:0:18:a7b::2", 80), 0) == ("fdaa:0:18:a7b::2", "http")
+
+
+@pytest.mark.parametrize("server", ["2001:4860:4860::8888", "2620:fe::fe"])
+async def test_public_resolvers_answer_over_ipv6_too(server: str, peer: Place, scratch: Scratch) -> None:
+    app = await scratch.app()
+    machine = await scratch.machine(app, programs.SLEEP)
+    for place in (peer, Place(scratch.fly, app, machine.id)):
+        answer = await place.run(["dig", "+tries=1", "+short", f"@{server}", "a", "api.machines.dev"])
+        assert answer.stdout == f"{API_V4}\n", answer
