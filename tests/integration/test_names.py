@@ -130,9 +130,8 @@ async def test_public_resolvers_know_public_names_and_no_others(
     within = Place(fly, app, machine.id)
     public = environment.app(PUBLIC)
     expected = {ip.address for ip in await fly.ips(public)}
-    await becomes(
-        within, {"how": "dns", "host": f"{app}.internal", "type": "AAAA"}, detail=machine.private_ip
-    )
+    named = {"how": "dns", "host": f"{app}.internal", "type": "AAAA"}
+    await becomes(within, named, "ok", detail=machine.private_ip)
     for place, server in itertools.product((peer, within), ("8.8.8.8", "9.9.9.9")):
         for transport in ("+notcp", "+tcp"):
             options = (f"@{server}", transport, "+tries=1")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DNS_SERVER = "fdaa::3"
 PUBLIC_RESOLVERS = ("8.8.8.8", "9.9.9.9", "2001:4860:4860::8888", "2620:fe::fe")
-"""Of others: flyctl asks these for an app's public addresses after a deploy, and nothing leads out to them."""
+"""Of others, and answered here: flyctl asks such for an app's public addresses after a deploy."""
 API_PORT = 4280
 FIRST_NETWORK_ID = 0x18
 """The default network is fdaa:0:18::/48; later ones count up."""

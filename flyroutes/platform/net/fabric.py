@@ -20,9 +20,9 @@ _PUBLIC = [
 
 
 def doors(platform: Platform) -> set[tuple[str, int]]:
-    """Where the local network itself is found: (address, port) of DNS, of the Machines API, and of it over TLS.
+    """Where the local network itself listens: (address, port) of DNS and of the Machines API, with TLS on 443.
 
-    Inside networks that is fdaa::3, and fdaa:<net>::3 of each network; outside, public addresses.
+    For networks that is at fdaa::3, and fdaa:<net>::3 of each network; else at public addresses.
     """
     inside = [addresses.DNS_SERVER, *map(addresses.dns_server, platform.networks.values())]
     resolvers = {(address, 53) for address in (*inside, *addresses.PUBLIC_RESOLVERS)}
