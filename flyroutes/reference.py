@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from flyroutes.errors import ConfigError
 from flyroutes.platform.model import DEFAULT_NETWORK
 from flyroutes.platform.naming import NETWORK_NAME
-from flyroutes.platform.net.addresses import REGIONS
+from flyroutes.platform.regions import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

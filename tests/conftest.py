@@ -16,10 +16,10 @@ import pytest
 
 from flyroutes.errors import ConfigError
 from flyroutes.validation import preflight
-from tests.support import ledger, summary, where
+from tests.support import ledger, summary, where, workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator
 
 _ROOT = Path(__file__).resolve().parent.parent
 _OURS = ("fdaa", "20010db8", "fe80", "00000000000000000000000000000001")
@@ -34,13 +34,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> int | None:
-    """Live: see that all is there. Else, outside: start a network and run there; inside: go on."""
+    """Live: see that all is there. Else, outside: start networks and run there; inside: go on."""
     if config.option.network == "live":
         return _go_live(config)
     if config.option.collectonly:
         return None
     if "FLYROUTES_INSIDE" not in os.environ:
-        return _run_inside(config.invocation_params.args)
+        return _go_inside(config)
+    if hasattr(config, "workerinput"):
+        workers.be_worker(config)
     found = _ipv6_addresses()
     strangers = [line.split()[0] for line in found if not line.startswith(_OURS)]
     if strangers or not any(line.startswith("fdaa") for line in found):
@@ -63,10 +65,14 @@ def _go_live(config: pytest.Config) -> int | None:
     return max((problem.exit_status for problem in problems), default=None)
 
 
-def _run_inside(arguments: Iterable[object]) -> int:
+def _go_inside(config: pytest.Config) -> int | None:
+    """Let workers run the tests, each on a network of its own, or a pytest of the same arguments on one."""
     files = [str(path) for path in sorted((_ROOT / "fly").glob("*.toml"))]
-    inside = [sys.executable, "-m", "pytest", *map(str, arguments)]
-    return subprocess.call([sys.executable, "-m", "flyroutes", "run", *files, "--", *inside])
+    python = [sys.executable, "-m", "flyroutes", "run", *files, "--", sys.executable]
+    if several := workers.count(config.option, config.args):
+        workers.distribute(config, several, python)
+        return None
+    return subprocess.call([*python, "-m", "pytest", *map(str, config.invocation_params.args)])
 
 
 def _ipv6_addresses() -> list[str]:
@@ -74,38 +80,43 @@ def _ipv6_addresses() -> list[str]:
         return file.readlines()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Each test of platform behaviour has its standing, and facts claimed are facts, or nothing runs."""
     about_fly = [item for item in items if "tests/integration/" in item.path.as_posix()]
     found = {item.nodeid: summary.standing_of(item) for item in about_fly}
-    wrong = [f"{name} {standing}" for name, standing in found.items() if standing.startswith("!")]
-    if wrong:
-        raise pytest.UsageError("tests without a proper standing:\n" + "\n".join(wrong))
+    wrong = [f"{name}: {standing}" for name, standing in found.items() if standing.startswith("!")]
     claims = ledger.claims_of(items)
-    if unknown := claims.keys() - ledger.read_facts(ledger.FACTS.read_text()):
-        claimed = [f"{name} by {claims[name][0]}" for name in sorted(unknown)]
-        raise pytest.UsageError("facts that are not in tests/ledger/facts.toml:\n" + "\n".join(claimed))
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Count the standings of what is going to run."""
-    markers = (item.get_closest_marker("standing") for item in session.items)
-    _standings.extend(str(marker.args[0]) for marker in markers if marker)
+    for fact in sorted(claims.keys() - ledger.read_facts(ledger.FACTS.read_text())):
+        wrong.append(f"{claims[fact][0]}: no fact of tests/ledger/facts.toml is called {fact}")
+    if wrong:
+        report = pytest.CollectReport("the ledger", "failed", "\n".join(wrong), [])
+        config.hook.pytest_collectreport(report=report)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note the outcome of a test that stands for one cell of the matrix; let Ctrl-C end the run."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, BaseExceptionGroup) and error.subgroup(KeyboardInterrupt):
         item.session.shouldstop = "interrupted"  # Trio has wrapped it, so that pytest took it for a failure
-    marker = item.get_closest_marker("cell")
-    if marker is not None and report.when == "call":
+    if report.when == "call" and (marker := item.get_closest_marker("cell")):
         *cell, expected = marker.args
-        source, target, route = cell
-        _cells[source, target, route] = expected if report.passed else "FAIL"
+        report.cell = [*cell, expected if report.passed else "FAIL"]
+    if report.when == "setup" and (marker := item.get_closest_marker("standing")):
+        report.standing = marker.args[0]
     return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what the report tells, which may have come from a worker."""
+    if hasattr(report, "cell"):
+        *cell, answer = report.cell
+        _cells[tuple(cell)] = answer
+    if hasattr(report, "standing"):
+        _standings.append(report.standing)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

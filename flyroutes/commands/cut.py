@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.commands import shared
+from flyroutes.commands import targets
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -34,7 +34,7 @@ def change(made: Callable[[Faults], Faults]) -> int:
     async def ask(fly: Fly) -> Faults:
         return await fly.set_faults(made(await fly.faults()))
 
-    faults = shared.ask_local_network(ask)
+    faults = targets.ask_local_network(ask)
     kinds = ("machines", "regions", "networks")
     cut_off = [f"{kind[:-1]} {name}" for kind in kinds for name in faults[kind]]
     switch = "on" if faults["delay"] else "off"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flyroutes.commands import shared
+from flyroutes.commands import targets
 from flyroutes.live.destroy import destroy
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ def define(parser: ArgumentParser) -> None:
     """Add the verb's options to its parser."""
     parser.description = "Show what deploy and tests made in an organization, ask, and remove it."
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
-    shared.add_organization(parser, required=True)
+    targets.add_organization(parser, required=True)
 
 
 def act(options: Namespace) -> int:
     """Do what the options say; returns the exit status."""
-    return destroy(shared.environment(options), Path.cwd(), yes=options.yes)
+    return destroy(targets.environment(options), Path.cwd(), yes=options.yes)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.commands.shared import reference_files
+from flyroutes.commands.targets import reference_files
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local import channel
 from flyroutes.local.host.apps import read_apps
@@ -22,6 +22,8 @@ from flyroutes.local.settings import Settings
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
+
+_REFERENCE = Path(__file__).resolve().parents[2] / "fly"
 
 
 def define(parser: ArgumentParser) -> None:
@@ -51,7 +53,8 @@ def run(files: Sequence[Path], command: Sequence[str]) -> int:
         return _wait(door.start_program(command))
     apps = read_apps(files or reference_files())
     # What is to be said of the reference apps, the README says.
-    on_log = _show("warning", "error") if files else _show("error")
+    reference = {path.resolve().parent for path in files} <= {_REFERENCE}
+    on_log = _show("error") if reference else _show("warning", "error")
     with World(Settings(apps)) as world:
         from flyroutes.validation import checking  # its libraries are read while the network starts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flyroutes.commands import shared
+from flyroutes.commands import targets
 from flyroutes.errors import ConfigError
 from flyroutes.live import inspection, status
 from flyroutes.reference import Environment
@@ -20,18 +20,18 @@ def define(parser: ArgumentParser) -> None:
         "What stands where: on the local network that is up or, with --org, in an organization."
     )
     parser.add_argument("-j", "--json", action="store_true", help="JSON output")
-    shared.add_organization(parser, required=False)
+    targets.add_organization(parser, required=False)
 
 
 def act(options: Namespace) -> int:
     """Do what the options say; returns the exit status."""
     if options.org:
-        environment = shared.environment(options)
+        environment = targets.environment(options)
         apps = status.of_organization(environment, Path.cwd())
     elif options.prefix is not None:
         raise ConfigError("--prefix: expected --org beside it, got --prefix alone; local apps have no prefix")
     else:
         environment = Environment()
-        apps = shared.ask_local_network(inspection.network, ", or name an --org")
+        apps = targets.ask_local_network(inspection.network, ", or name an --org")
     print(status.text(environment, apps, as_json=options.json))
     return 0

@@ -12,7 +12,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.commands.shared import reference_files
+from flyroutes.commands.targets import reference_files
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local import channel
 from flyroutes.local.host.apps import read_apps

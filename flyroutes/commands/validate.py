@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.commands import shared
+from flyroutes.commands import targets
 from flyroutes.commands.linux import need_linux
 from flyroutes.errors import ConfigError, FlyroutesError
 from flyroutes.live import shell
@@ -20,7 +22,8 @@ from flyroutes.machines_api.client import Fly
 from flyroutes.reference import Environment, check_network
 from flyroutes.report import terminal, write
 from flyroutes.report.json import to_json
-from flyroutes.validation import conclusion, inquiry, preflight
+from flyroutes.validation import inquiry, preflight
+from flyroutes.validation.why import conclusion
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -45,9 +48,19 @@ def define(parser: ArgumentParser) -> None:
         "--report", action="append", type=Path, default=[], metavar="FILE",
         help="write a report: .html for people, .json for programs, .xml for JUnit; repeat for more",
     )  # fmt: skip
+    parser.add_argument(
+        "--settle", type=_seconds, default=10.0, metavar="SECONDS",
+        help="how long to try again what does not hold (default: 10, twice the TTL of a name)",
+    )  # fmt: skip
     parser.add_argument("-j", "--json", action="store_true", help="JSON output")
-    shared.add_organization(parser, required=False)
-    shared.add_network(parser)
+    targets.add_organization(parser, required=False)
+    targets.add_network(parser)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"\d{1,6}(\.\d+)?", text):
+        raise argparse.ArgumentTypeError(f"expected a number of seconds such as 2.5, got {text!r}")
+    return float(text)
 
 
 def act(options: Namespace) -> int:
@@ -57,7 +70,7 @@ def act(options: Namespace) -> int:
     by a signal.
     """
     if options.org:
-        environment = shared.environment(options, network=check_network(options.network))
+        environment = targets.environment(options, network=check_network(options.network))
     elif options.prefix or options.network or options.from_inside:
         raise ConfigError("--prefix, --network and --from-inside belong to an organization: add --org ORG")
     elif "FLYROUTES_INSIDE" not in os.environ:
@@ -66,7 +79,7 @@ def act(options: Namespace) -> int:
         environment = Environment()
     for path in options.report:
         write.check_path(path)
-    report = shell.run(functools.partial(_inquire, environment, options.from_inside))
+    report = shell.run(functools.partial(_inquire, environment, options.from_inside, options.settle))
     try:
         for path in options.report:
             write.write(report, path)
@@ -87,7 +100,7 @@ def _on_local_network(options: Namespace) -> int:
     need_linux()
     from flyroutes.commands.run import run
 
-    again = [sys.executable, "-m", "flyroutes", "validate"]
+    again = [sys.executable, "-m", "flyroutes", "validate", "--settle", str(options.settle)]
     again += [word for path in options.report for word in ("--report", str(path))]
     return run([], [*again, "--json"] if options.json else again)
 
@@ -99,12 +112,12 @@ def _tell(report: Report, as_json: bool) -> None:
         terminal.show(report)
 
 
-async def _inquire(environment: Environment, from_inside: bool) -> Report:
+async def _inquire(environment: Environment, from_inside: bool, settle: float) -> Report:
     started_at, began = time.time(), trio.current_time()
     _refuse(preflight.no_token(environment, os.environ))
     async with Fly.from_environment(os.environ) as fly:
         noted = await _what_is_missing(fly, environment, from_inside)
-        found = await inquiry.find(fly, environment, from_inside=from_inside, say=_say)
+        found = await inquiry.find(fly, environment, from_inside=from_inside, say=_say, settle=settle)
         return conclusion.report(
             environment,
             found,

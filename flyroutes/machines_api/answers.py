@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from flyroutes.platform.model import IPType
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +69,14 @@ class LeaseInfo:
     owner: str = ""
 
 
+def many(reader: Callable[[Any], T], key: str = "") -> Callable[[Any], tuple[T, ...]]:
+    """A reader of a list of what `reader` reads, under `key` if given; Go writes an empty one as null."""
+    return lambda data: tuple(map(reader, (data[key] if key else data) or ()))
+
+
 def app_info(data: Mapping[str, Any]) -> AppInfo:
     """An app out of the API's JSON."""
     return AppInfo(data["name"], data.get("network") or "", data.get("status") or "")
-
-
-def app_infos(data: Mapping[str, Any]) -> tuple[AppInfo, ...]:
-    """The apps of an organization; Go writes an empty list as null, here as below."""
-    return tuple(app_info(item) for item in data["apps"] or ())
 
 
 def machine_info(data: Mapping[str, Any]) -> MachineInfo:
@@ -91,11 +93,6 @@ def machine_info(data: Mapping[str, Any]) -> MachineInfo:
     )
 
 
-def machine_infos(data: Sequence[Mapping[str, Any]] | None) -> tuple[MachineInfo, ...]:
-    """The Machines of an app out of the API's JSON."""
-    return tuple(machine_info(item) for item in data or ())
-
-
 def exec_outcome(data: Mapping[str, Any]) -> ExecOutcome:
     """Of `exec`; Fly leaves out what is zero or empty."""
     text = {key: data.get(key) or "" for key in ("stdout", "stderr")}
@@ -110,11 +107,6 @@ def ip_info(data: Mapping[str, Any]) -> IPInfo:
     if ":" in address:
         return IPInfo(address, "v6")
     return IPInfo(address, "shared_v4" if data.get("shared") else "v4")
-
-
-def ip_infos(data: Mapping[str, Any]) -> tuple[IPInfo, ...]:
-    """The addresses of an app out of the API's JSON."""
-    return tuple(ip_info(item) for item in data["ips"] or ())
 
 
 def lease_info(data: Mapping[str, Any]) -> LeaseInfo:

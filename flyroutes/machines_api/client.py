@@ -111,7 +111,9 @@ class Fly:
 
     async def apps(self, organization: str = "personal") -> tuple[AppInfo, ...]:
         """The apps of an organization, by its slug."""
-        return await self._read(answers.app_infos, "GET", "/v1/apps", query={"org_slug": organization})
+        return await self._read(
+            answers.many(answers.app_info, "apps"), "GET", "/v1/apps", query={"org_slug": organization}
+        )
 
     async def app(self, name: str) -> AppInfo:
         """One app; 404 when there is none of that name."""
@@ -128,7 +130,7 @@ class Fly:
 
     async def machines(self, app: str) -> tuple[MachineInfo, ...]:
         """The Machines of an app."""
-        return await self._read(answers.machine_infos, "GET", _machines(app))
+        return await self._read(answers.many(answers.machine_info), "GET", _machines(app))
 
     async def machine(self, app: str, machine_id: str) -> MachineInfo:
         """One Machine; 404 when the app has none with that ID."""
@@ -251,7 +253,7 @@ class Fly:
 
     async def ips(self, app: str) -> tuple[IPInfo, ...]:
         """The addresses of an app."""
-        return await self._read(answers.ip_infos, "GET", _ips(app))
+        return await self._read(answers.many(answers.ip_info, "ips"), "GET", _ips(app))
 
     async def allocate_ip(self, app: str, type: IPType, network: str = "") -> IPInfo:
         """Allocate an address; `network` is where a private_v6 may be used from (empty: the default one)."""

@@ -37,6 +37,10 @@ class Fields:
         """The path of a field, as `config.services[0].ports`."""
         return f"{self.path}.{key}" if self.path else key
 
+    def inner(self, key: str, honoured: str, anyway: Mapping[str, Any] | None = None) -> Fields:
+        """The object that a field holds; empty when missing or null."""
+        return Fields(self.raw(key), self.at(key), honoured, anyway)
+
     def __contains__(self, key: str) -> bool:
         return self._data.get(key) is not None
 

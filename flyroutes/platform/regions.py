@@ -16,6 +16,8 @@ _CITIES = {
     "nrt": (35.7, 139.7), "ord": (41.9, -87.6), "sin": (1.4, 103.8), "sjc": (37.3, -121.9),
     "syd": (-33.9, 151.2), "yyz": (43.7, -79.4),
 }  # fmt: skip
+REGIONS = tuple(_CITIES)
+"""The code of every region, in the order of the alphabet."""
 _EARTH_RADIUS_KM = 6371
 _USA = frozenset(("dfw", "ewr", "iad", "lax", "ord", "sjc"))
 AREAS = {
@@ -25,7 +27,7 @@ AREAS = {
     "sa": frozenset(("gru",)),
     "us": _USA,
     "usa": _USA,
-    "any": frozenset(_CITIES),
+    "any": frozenset(REGIONS),
 }
 """Aliases in lists of regions (docs networking/dynamic-request-routing). Which region is where: assumed."""
 

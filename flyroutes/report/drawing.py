@@ -6,120 +6,35 @@ is needed alone. The style is the page's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from statistics import mean, median
 from typing import TYPE_CHECKING
 
-from flyroutes.report.matrix import outsiders
-from flyroutes.text import milliseconds, printable
+from flyroutes.report.lanes import SIGNS, lanes
+from flyroutes.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from flyroutes.report.content import Report, Result, Verdict
+    from flyroutes.report.content import Report
+    from flyroutes.report.lanes import Lane, Lanes
 
-SIGNS: dict[Verdict, tuple[str, str]] = {
-    "pass": ("✓", "pass"),
-    "fail": ("✕", "FAIL"),
-    "inconclusive": ("?", "inconclusive"),
-}
-"""The sign and the word of each verdict."""
-SIDES = ("6pn", "public", "flycast")
-"""From top to bottom. So an app on 6PN and public lanes is one box, Fly Proxy another, and no lanes cross."""
 WIDTH, TOP, PITCH = 800, 64, 50
 PROXY, APPS = (330, 430), (626, 780)
 """Left and right edges."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One route to one app with all that tried it; `target` is empty where a barrier should stop it."""
-
-    label: str
-    side: str
-    target: str
-    results: tuple[Result, ...]
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst verdict among its results."""
-        found = {result.verdict for result in self.results}
-        return "fail" if "fail" in found else "inconclusive" if "inconclusive" in found else "pass"
-
-    @property
-    def words(self) -> str:
-        """`5 of 5 pass, 4.2 ms`: how many have the verdict, and the median time where they are good."""
-        with_it = [result for result in self.results if result.verdict == self.verdict]
-        said = f"{len(with_it)} of {len(self.results)} {SIGNS[self.verdict][1]}"
-        times = [one.seconds for one in with_it if one.check.works and one.seconds is not None]
-        return f"{said}, {milliseconds(median(times))} ms" if times and self.verdict == "pass" else said
-
-    @property
-    def works(self) -> bool:
-        """Whether the route must work; False where it must not."""
-        return self.results[0].check.works
-
-
-def lanes(report: Report) -> list[Lane]:
-    """From top to bottom: each route that must work, on the apps' own network, and each wrongly open one."""
-    outside = outsiders(report)
-    found: dict[tuple[str, str, bool], list[Result]] = {}
-    for result in _routes(report):
-        check = result.check
-        if check.source not in outside or (not check.works and _side(check.route) == "public"):
-            found.setdefault((check.route, check.target, check.works), []).append(result)
-    made = [
-        Lane(route, _side(route), target, tuple(results)) for (route, target, _), results in found.items()
-    ]
-    sides: dict[str, list[int]] = {}
-    for lane in made:
-        if lane.works:
-            sides.setdefault(lane.target, []).append(SIDES.index(lane.side))
-
-    def height(lane: Lane) -> tuple[float, float, str, str]:
-        # An app with lanes on two sides stands where they meet.
-        return SIDES.index(lane.side), mean(sides.get(lane.target, [len(SIDES)])), lane.target, lane.label
-
-    return sorted((lane for lane in made if lane.works or lane.verdict == "fail"), key=height)
-
-
-def outer_lanes(report: Report) -> list[Lane]:
-    """What places on another network tried: publicly, and what must stop at the network's edge."""
-    outside = outsiders(report)
-    found = [result for result in _routes(report) if result.check.source in outside]
-    works = tuple(result for result in found if result.check.works)
-    stops = tuple(r for r in found if not r.check.works and _side(r.check.route) != "public")
-    made = [Lane("public", "public", "Fly Proxy", works), Lane("flycast and 6pn", "6pn", "", stops)]
-    return [lane for lane in made if lane.results]
-
-
-def must_nots(report: Report) -> tuple[Result, ...]:
-    """What must not work and has no lane of its own."""
-    shown = {id(result) for lane in (*lanes(report), *outer_lanes(report)) for result in lane.results}
-    return tuple(r for r in _routes(report) if not r.check.works and id(r) not in shown)
-
-
-def _routes(report: Report) -> Iterable[Result]:
-    return (result for result in report.results if result.check.kind == "route")
-
-
-def _side(route: str) -> str:
-    first = route.partition(" ")[0]
-    return first if first in SIDES else "6pn"
-
-
 def drawing(report: Report) -> str:
     """The SVG element; empty when no route was checked."""
-    inner, outer = lanes(report), outer_lanes(report)
+    drawn = lanes(report)
+    inner, outer = drawn.inner, drawn.outer
     if not inner:
         return ""
     edge = TOP + PITCH * len(inner)
     height = edge + 34 + (PITCH * len(outer) + 12 if outer else 0)
     parts = [
-        *_network(report, len(inner), edge),
-        *(_elsewhere(report, outer, edge + 30) if outer else []),
+        *_network(report, drawn, edge),
+        *(_elsewhere(report, drawn, edge + 30) if outer else []),
         *_proxy(inner, outer, edge),
         *(part for index, lane in enumerate(inner) for part in _lane(lane, TOP + PITCH * index + 25)),
         *_apps(report, inner),
@@ -141,25 +56,23 @@ def _box(x: float, y: float, width: float, height: float, kind: str) -> str:
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="10" class="{kind}"/>'
 
 
-def _network(report: Report, count: int, edge: int) -> Iterable[str]:
+def _network(report: Report, drawn: Lanes, edge: int) -> Iterable[str]:
     yield _box(4, 4, WIDTH - 8, edge + 8, "net")
     yield _text(20, 30, f"network {report.network} of organization {report.organization}", "lead", 70)
     yield _box(20, TOP, 130, edge - TOP, "box")
-    outside = outsiders(report)
-    sources = dict.fromkeys(r.check.source for r in _routes(report) if r.check.source not in outside)
-    middle = TOP + PITCH * count / 2 - 9 * len(sources)
-    for index, source in enumerate(sources):
+    middle = TOP + PITCH * len(drawn.inner) / 2 - 9 * len(drawn.inside)
+    for index, source in enumerate(drawn.inside):
         yield _text(85, middle + 14 + 20 * index, source, "name middle", 16)
 
 
-def _elsewhere(report: Report, outer: Sequence[Lane], top: int) -> Iterable[str]:
-    height = PITCH * len(outer)
-    where = " and ".join(outsiders(report))
+def _elsewhere(report: Report, drawn: Lanes, top: int) -> Iterable[str]:
+    height = PITCH * len(drawn.outer)
+    where = " and ".join(drawn.outside)
     network = next((app.network for app in report.apps if app.role == where), "") or "another network"
     yield _box(4, top - 6, 156, height + 8, "net")
     yield _text(82, top + height / 2 - 10, where, "name middle", 16)
     yield _text(82, top + height / 2 + 10, network if len(network) < 20 else "another network", "soft middle")
-    for index, lane in enumerate(outer):
+    for index, lane in enumerate(drawn.outer):
         y = top + PITCH * index + 25
         end = PROXY[0] if lane.target else PROXY[1]
         yield _line(160, end, y, lane)

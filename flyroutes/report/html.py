@@ -12,7 +12,8 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from flyroutes.report.drawing import SIGNS, drawing
+from flyroutes.report.drawing import drawing
+from flyroutes.report.lanes import SIGNS
 from flyroutes.report.matrix import STANDINGS, verdicts
 from flyroutes.report.sections import apps, bullets, checks, diagnoses, matrix, routes, safe
 

@@ -39,18 +39,6 @@ def cells(report: Report) -> dict[Cell, Result]:
     return found
 
 
-def outsiders(report: Report) -> tuple[str, ...]:
-    """Places on another network: no private route must work from there, though some must from elsewhere."""
-    routes = [one.check for one in report.results if one.check.kind == "route"]
-    private = [check for check in routes if not check.route.startswith("public")]
-    inside = {check.source for check in private if check.works}
-    return (
-        tuple(dict.fromkeys(check.source for check in private if check.source not in inside))
-        if inside
-        else ()
-    )
-
-
 def mark(result: Result) -> str:
     """A cell in a word: milliseconds, or `yes` where untimed; `no` for a must-not that holds; `FAIL`; `?`."""
     if result.verdict != "pass":

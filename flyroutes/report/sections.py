@@ -7,8 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from flyroutes.report.content import counts
-from flyroutes.report.drawing import Lane, lanes, must_nots, outer_lanes
-from flyroutes.report.matrix import cells, mark, outsiders, verdicts
+from flyroutes.report.lanes import Lane, lanes
+from flyroutes.report.matrix import cells, mark, verdicts
 from flyroutes.text import printable
 
 if TYPE_CHECKING:
@@ -46,13 +46,11 @@ def table(head: Iterable[str], rows: Iterable[str], caption: str = "") -> str:
 
 def routes(report: Report) -> str:
     """A table that says in words what the drawing shows."""
-    rows = [(lane, lane.target + ("" if lane.works else ", must not work")) for lane in lanes(report)]
-    others = must_nots(report)
-    rows += [(Lane("other ways", "", "", others), "any app, must not work")] if others else []
-    for lane in outer_lanes(report):
-        rows.append(
-            (lane, f"{lane.target or 'any app, must not get in'}, from {' and '.join(outsiders(report))}")
-        )
+    drawn = lanes(report)
+    rows = [(lane, lane.target + ("" if lane.works else ", must not work")) for lane in drawn.inner]
+    rows += [(Lane("other ways", "", "", drawn.rest), "any app, must not work")] if drawn.rest else []
+    where = " and ".join(drawn.outside)
+    rows += [(lane, f"{lane.target or 'any app, must not get in'}, from {where}") for lane in drawn.outer]
     if not rows:
         return "<p>No route was checked.</p>"
     return table(("Route", "To", "Result"), (_route(*row) for row in rows))

@@ -1,6 +1,6 @@
 """Carries a validation out: looks at the platform, makes every probe from its place, collects what came.
 
-Eventual consistency has stated bounds. What does not hold at once is tried again until SETTLE seconds are
+Eventual consistency has stated bounds. What does not hold at once is tried again until `settle` seconds are
 over: a name may be remembered for its TTL of 5 s (docs networking/private-networking), and a Machine that Fly
 Proxy starts needs a moment to listen.
 """
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from flyroutes.validation.planned import Planned
     from flyroutes.validation.snapshot import Snapshot
 
-SETTLE = 10.0
-"""Seconds: twice the TTL of a name."""
 RETRY_EVERY = 0.3
 ROUNDS = 2
 """A Machine that was started or stopped in the first makes what was expected out of date."""
@@ -45,9 +43,12 @@ async def find(
     *,
     from_inside: bool,
     say: Callable[[str], None],
-    settle: float = SETTLE,
+    settle: float,
 ) -> Findings:
-    """Look and probe until all is as it should be or time is up. PlatformError when the API fails."""
+    """Look and probe until all is as it should be or `settle` seconds are over.
+
+    PlatformError when the API fails.
+    """
     snapshot = await take_snapshot(fly, environment)
     observer, place = _observer(fly, environment, snapshot, from_inside)
     here = place.machine_id or OBSERVER

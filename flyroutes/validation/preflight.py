@@ -85,16 +85,8 @@ async def gather(fly: Fly, environment: Environment) -> Evidence:
     except PlatformError as error:
         status, answer = error.status, str(error)
     addresses = tuple(_listed_addresses()) or tuple(_source_address(machine_ip))
-    return Evidence(
-        environment,
-        status,
-        answer,
-        apps,
-        machine_ip,
-        addresses,
-        tuple(_nameservers()),
-        await _api_addresses(),
-    )
+    resolver = tuple(_nameservers()), await _api_addresses()
+    return Evidence(environment, status, answer, apps, machine_ip, addresses, *resolver)
 
 
 async def _machine_ip(fly: Fly, environment: Environment, apps: frozenset[str]) -> str:
@@ -147,13 +139,8 @@ async def _api_addresses() -> tuple[str, ...]:
 
 def no_token(environment: Environment, env: Mapping[str, str]) -> tuple[Problem, ...]:
     """The problem that comes before all others."""
-    if env.get("FLY_API_TOKEN", "").strip():
-        return ()
-    return (
-        _token(
-            "no-token", "FLY_API_TOKEN: expected a token of the Machines API, got nothing", environment, 2
-        ),
-    )
+    sentence = "FLY_API_TOKEN: expected a token of the Machines API, got nothing"
+    return () if env.get("FLY_API_TOKEN", "").strip() else (_token("no-token", sentence, environment, 2),)
 
 
 def problems(evidence: Evidence, roles: Sequence[str] = ROUTES) -> tuple[Problem, ...]:

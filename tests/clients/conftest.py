@@ -14,6 +14,7 @@ import pytest
 import trio
 
 from flyroutes.validation.places import Place
+from tests.clients import programs
 from tests.support.patience import ImpatientFly, eventually
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Apps:
         services: Sequence[Mapping[str, Any]] = (HTTP,),
         **env: str,
     ) -> Place:
-        """An app with this program in its Machine, by `init.exec` alone: there is no image."""
+        """An app with this program in its Machine, by `init.exec`: of apps/, or of this host."""
         name = f"client-{secrets.token_hex(4)}"
         self.made.append(name)
         await self.fly.create_app(name)
@@ -56,6 +57,7 @@ class Apps:
         config = {
             "image": "none",
             "init": {"exec": list(command)},
+            "files": programs.FILES,
             "services": list(services),
             "env": env,
             "restart": {"policy": "no"},
@@ -79,6 +81,10 @@ class Apps:
         ended = await place.run(command)
         assert ended.exit_code == 0, ended
         return json.loads(ended.stdout)
+
+    async def node_tells(self, place: Place, program: str, *arguments: str) -> Any:
+        """What a program of apps/ prints when Node runs it there."""
+        return await self.tell(place, self.node, programs.at(place, program), *arguments)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import base64
 import os
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,6 +17,7 @@ import trio
 from websockets.exceptions import ConnectionClosed
 from websockets.trio.client import connect
 
+from tests.clients import programs
 from tests.support.patience import eventually
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from flyroutes.validation.places import Place
 
-APPS = Path(__file__).parent / "apps"
 ROUTES = {
     "ws": ("private_v6", {"port": 80, "handlers": ["http"]}, "flycast"),
     "wss": ("v6", {"port": 443, "handlers": ["tls", "http"]}, "fly.dev"),
@@ -60,7 +59,7 @@ class Site:
 async def site(apps: Apps, route: str, program: str) -> Site:
     ip, port, domain = ROUTES[route]
     service = {"protocol": "tcp", "internal_port": 8080, "ports": [port]}
-    place = await apps.run("python", str(APPS / program), ips=[ip], services=[service])
+    place = await apps.run("python", programs.in_machine(program), ips=[ip], services=[service])
     await apps.listening(place)
     return Site(place, f"{route}://{place.app}.{domain}")
 

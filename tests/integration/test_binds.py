@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,13 +10,17 @@ import pytest
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
 from flyroutes.validation.places import Place
 from tests.support import programs
-from tests.support.asking import NOBODY, becomes, http
+from tests.support.asking import NOBODY, AtOnce, becomes, http
 from tests.support.patience import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from conftest import Inside, Scratch
 
     from flyroutes.reference import Environment
+
+    Holds = Callable[[str], Awaitable[None]]
 
 FLYCAST_HTTP = programs.service(8080, 80, "http")
 BINDS = {
@@ -37,6 +42,52 @@ async def _serve(scratch: Scratch, program: str, check: str) -> str:
     return app
 
 
+async def _decides(bind: str, scratch: Scratch, peer: Place) -> None:
+    own = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(bind, bind)
+    app = await _serve(scratch, programs.http_server(bind), own)
+    over_proxy, over_6pn = BINDS[bind]
+    # Refused by the Machine: Fly Proxy says 502 in the Machine's place.
+    outcome, detail = ("ok", "") if over_proxy else ("not ok", " 502")
+    await becomes(peer, http(f"{app}.flycast"), outcome, detail=detail)
+    await becomes(peer, http(f"{app}.internal", 8080), "ok" if over_6pn else "refused")
+
+
+async def _only_ipv6(scratch: Scratch, peer: Place) -> None:
+    app = await _serve(scratch, programs.http_server("::", v6only=True), "fly-local-6pn")
+    await becomes(peer, http(f"{app}.internal", 8080), "ok")
+    await becomes(peer, http(f"{app}.flycast"), "not ok", detail=" 502")
+
+
+async def _other_port(scratch: Scratch, peer: Place) -> None:
+    app = await scratch.private_app()
+    services = [programs.service(8080, 80, "http"), programs.service(8081, 81, "http")]
+    await scratch.machine(app, programs.http_server("0.0.0.0", 8080), services=services)
+    await becomes(peer, http(f"{app}.flycast"), "ok")
+    await becomes(peer, http(f"{app}.flycast", 81), "not ok", detail=" 502")
+
+
+async def _seen_from_inside(scratch: Scratch, peer: Place) -> None:
+    app = await scratch.private_app()
+    machine = await scratch.machine(app, programs.http_server("127.0.0.1"), services=[FLYCAST_HTTP])
+    await becomes(Place(scratch.fly, app, machine.id), http("0.0.0.0", 8080), "ok")
+    await becomes(peer, http(f"{app}.flycast"), "not ok", detail=" 502")
+
+
+_at_once = AtOnce()
+"""For what Fly Proxy cannot connect to: it tries for seconds before it says 502."""
+
+
+@pytest.fixture
+def holds(scratch: Scratch, peer: Place) -> Holds:
+    """`await holds(CASE)`, where several wait at once."""
+    cases = {bind: partial(_decides, bind, scratch, peer) for bind in BINDS} | {
+        "only IPv6": partial(_only_ipv6, scratch, peer),
+        "other port": partial(_other_port, scratch, peer),
+        "seen from inside": partial(_seen_from_inside, scratch, peer),
+    }
+    return lambda case: _at_once(case, cases)
+
+
 @pytest.mark.fact(
     "binds.all-loopback",
     "binds.any-ipv4-6pn",
@@ -48,24 +99,14 @@ async def _serve(scratch: Scratch, program: str, check: str) -> str:
 )
 @pytest.mark.standing("documented", source="docs networking/app-services")
 @pytest.mark.parametrize("bind", BINDS)
-async def test_bind_decides_the_route(bind: str, scratch: Scratch, peer: Place) -> None:
-    own = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(bind, bind)
-    app = await _serve(scratch, programs.http_server(bind), own)
-    over_proxy, over_6pn = BINDS[bind]
-    # Refused by the Machine: Fly Proxy says 502 in the Machine's place.
-    outcome, detail = ("ok", "") if over_proxy else ("not ok", " 502")
-    await becomes(peer, http(f"{app}.flycast"), outcome, detail=detail)
-    await becomes(peer, http(f"{app}.internal", 8080), "ok" if over_6pn else "refused")
+async def test_bind_decides_the_route(bind: str, holds: Holds) -> None:
+    await holds(bind)
 
 
 @pytest.mark.fact("binds.any-ipv6-only")
 @pytest.mark.standing("documented", source="docs networking/app-services, a note on wildcards")
-async def test_ipv6_wildcard_without_mapped_addresses_is_closed_to_the_proxy(
-    scratch: Scratch, peer: Place
-) -> None:
-    app = await _serve(scratch, programs.http_server("::", v6only=True), "fly-local-6pn")
-    await becomes(peer, http(f"{app}.internal", 8080), "ok")
-    await becomes(peer, http(f"{app}.flycast"), "not ok", detail=" 502")
+async def test_ipv6_wildcard_without_mapped_addresses_is_closed_to_the_proxy(holds: Holds) -> None:
+    await holds("only IPv6")
 
 
 @pytest.mark.fact("binds.flycast-https")
@@ -94,12 +135,8 @@ async def test_force_https_turns_a_flycast_app_away(scratch: Scratch, peer: Plac
 
 @pytest.mark.fact("binds.internal-port", "proxy.status-502")
 @pytest.mark.standing("documented", source="docs networking/app-services")
-async def test_internal_port_must_be_the_bound_port(scratch: Scratch, peer: Place) -> None:
-    app = await scratch.private_app()
-    services = [programs.service(8080, 80, "http"), programs.service(8081, 81, "http")]
-    await scratch.machine(app, programs.http_server("0.0.0.0", 8080), services=services)
-    await becomes(peer, http(f"{app}.flycast"), "ok")
-    await becomes(peer, http(f"{app}.flycast", 81), "not ok", detail=" 502")
+async def test_internal_port_must_be_the_bound_port(holds: Holds) -> None:
+    await holds("other port")
 
 
 @pytest.mark.fact("binds.no-service", "proxy.default-deny")
@@ -116,11 +153,8 @@ async def test_without_a_service_the_proxy_does_not_know_the_app(
 
 @pytest.mark.fact("binds.own-any-address")
 @pytest.mark.standing("documented", source="seed, first table, row 1; docs getting-started/troubleshooting")
-async def test_any_address_seen_from_inside_proves_nothing(scratch: Scratch, peer: Place) -> None:
-    app = await scratch.private_app()
-    machine = await scratch.machine(app, programs.http_server("127.0.0.1"), services=[FLYCAST_HTTP])
-    await becomes(Place(scratch.fly, app, machine.id), http("0.0.0.0", 8080), "ok")
-    await becomes(peer, http(f"{app}.flycast"), "not ok", detail=" 502")
+async def test_any_address_seen_from_inside_proves_nothing(holds: Holds) -> None:
+    await holds("seen from inside")
 
 
 FIRST_LINE = """

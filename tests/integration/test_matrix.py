@@ -8,7 +8,7 @@ import pytest
 
 from flyroutes.reference import ROUTES
 from flyroutes.validation.routes import LAPTOP, TABLE, expected, probes, works
-from tests.support.asking import awake
+from tests.support.asking import awake, together
 
 if TYPE_CHECKING:
     from conftest import Inside
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PLACES = (LAPTOP, *ROUTES)
 _found: dict[str, dict[tuple[str, str], Answer]] = {}
-"""What each place found. All its probes run at once, in its first test."""
+"""What each place found. All probes of all places run at once, in the first test."""
 
 
 def _cells() -> list[Any]:
@@ -38,16 +38,22 @@ def _cells() -> list[Any]:
     ]
 
 
+async def _ask(fly: Fly, environment: Environment, stand: Inside) -> None:
+    for role in ROUTES:
+        await awake(fly, environment.app(role))
+    cells = probes(environment)
+    places = [await stand(source) for source in PLACES]
+    answers = await together(*(place.probe(list(cells.values())) for place in places))
+    for source, found in zip(PLACES, answers, strict=True):
+        _found[source] = dict(zip(cells, found, strict=True))
+
+
 @pytest.mark.fact("binds.no-ip", "proxy.connect-closed", "udp.tcp-same-number")
 @pytest.mark.parametrize(("source", "target", "route"), _cells())
 async def test_route(
     source: str, target: str, route: str, fly: Fly, environment: Environment, stand: Inside
 ) -> None:
-    if source not in _found:
-        for role in ROUTES:
-            await awake(fly, environment.app(role))
-        cells = probes(environment)
-        answers = await (await stand(source)).probe(list(cells.values()))
-        _found[source] = dict(zip(cells, answers, strict=True))
+    if not _found:
+        await _ask(fly, environment, stand)
     answer = _found[source][target, route]
     assert answer.outcome in expected(source, target, route), answer

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyroutes.platform.net.addresses import DNS_SERVER, REGIONS
+from flyroutes.platform.net.addresses import DNS_SERVER
+from flyroutes.platform.regions import REGIONS
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.validation.places import Place
 from tests.support import programs

@@ -10,7 +10,7 @@ import pytest
 from flyroutes.reference import FLYCAST, PUBLIC, WORKER
 from flyroutes.validation.places import Place
 from tests.support import programs
-from tests.support.asking import NO_WAY, awake, becomes, http, in_vain
+from tests.support.asking import NO_WAY, awake, becomes, http, in_vain, together
 
 if TYPE_CHECKING:
     from conftest import Scratch
@@ -40,10 +40,11 @@ async def test_one_6pn_does_not_reach_another(
     (machine, *_), (address, *_) = await awake(fly, worker), await fly.ips(flycast)
     by_address = [in_vain(machine.private_ip, 8080), in_vain(address.address)]
     by_name = [http(f"{worker}.internal", 8080), http(f"{flycast}.flycast")]
-    answers = await elsewhere.probe([*by_address, *by_name, http(there, 8080)])
+    answers, (back,) = await together(
+        elsewhere.probe([*by_address, *by_name, http(there, 8080)]), peer.probe([in_vain(there, 8080)])
+    )
     assert all(answer.outcome in NO_WAY for answer in answers[:2]), answers
     assert [answer.outcome for answer in answers[2:]] == ["no address", "no address", "ok"], answers
-    (back,) = await peer.probe([in_vain(there, 8080)])
     assert back.outcome in NO_WAY, back
 
 
@@ -126,7 +127,8 @@ async def test_a_flycast_address_answers_ping_and_an_unallocated_one_does_not(
     answered = await peer.run([sys.executable, "-c", PING, flycast.address])
     assert answered.stdout == "129\n", answered  # an echo reply
     nobody = f"{flycast.address.rpartition(':')[0]}:fedc"
-    silent = await peer.run([sys.executable, "-c", PING, nobody])
+    silent, (answer,) = await together(
+        peer.run([sys.executable, "-c", PING, nobody]), peer.probe([in_vain(nobody)])
+    )
     assert "129" not in silent.stdout
-    (answer,) = await peer.probe([in_vain(nobody)])
     assert answer.outcome in NO_WAY, answer

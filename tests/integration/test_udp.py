@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,7 @@ import trio
 from flyroutes.reference import ECHO, FLYCAST, PUBLIC
 from flyroutes.validation.places import Place
 from tests.support import programs
-from tests.support.asking import awake, becomes
+from tests.support.asking import AtOnce, awake, becomes
 from tests.support.patience import eventually
 
 if TYPE_CHECKING:
@@ -177,10 +178,17 @@ async def test_of_two_machines_one_answers_and_then_the_other(scratch: Scratch) 
     await eventually(second_answers)
 
 
+_at_once = AtOnce()
+
+
 @pytest.mark.fact("udp.v6", "udp.flycast")
 @pytest.mark.standing("documented", source="docs networking/services; docs networking/udp-and-tcp")
 @pytest.mark.parametrize("kind", ["v6", "private_v6"])
 async def test_udp_is_ipv4_alone(kind: str, scratch: Scratch, peer: Place) -> None:
+    await _at_once(kind, {one: partial(_is_deaf_at, one, scratch, peer) for one in ("v6", "private_v6")})
+
+
+async def _is_deaf_at(kind: str, scratch: Scratch, peer: Place) -> None:
     address, within = await _udp_app(scratch, programs.udp_server("fly-global-services", PORT))
     six = await scratch.fly.allocate_ip(
         within.app, kind, scratch.environment.network if "private" in kind else ""

@@ -39,7 +39,7 @@ async def test_up_validated_broken_named_mended_and_gone(organization: Organizat
     assert "laptop" not in sources
 
     organization.standin.fly("ips", "allocate-v6", "-a", organization.app(FLYCAST))
-    status, report = await _validate(organization, bad)
+    status, report = await _validate(organization, bad, "--settle", "1")
     assert (status, report["verdict"]) == (1, "fail")
     assert [cause["code"] for one in report["diagnoses"] for cause in one["causes"]] == ["public-ip"]
     worse, better = await _compare(good, bad), await _compare(bad, good)

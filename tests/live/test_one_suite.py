@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flyroutes.platform.net.addresses import REGIONS
+from flyroutes.platform.regions import REGIONS
 from flyroutes.reference import ROUTES
 from tests.support.command import ROOT
 

@@ -10,6 +10,8 @@ from flyroutes.validation.routes import SILENT_PATIENCE
 from tests.support.patience import SECONDS, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.machines_api.client import Fly
     from flyroutes.validation.places import Answer, Place, Probe
@@ -46,6 +48,43 @@ async def becomes(
         wanted = f"expected {' or '.join(outcomes)} {detail}".rstrip()
         raise AssertionError(f"{probe} from {place}: {wanted} within {seconds:g} s, got {last}") from None
     return last[0]
+
+
+async def together(*attempts: Awaitable[Any]) -> list[Any]:
+    """What each attempt gives. All at once: silence takes its time."""
+    found: list[Any] = [None] * len(attempts)
+
+    async def run(number: int, attempt: Awaitable[Any]) -> None:
+        found[number] = await attempt
+
+    async with trio.open_nursery() as nursery:
+        for number, attempt in enumerate(attempts):
+            nursery.start_soon(run, number, attempt)
+    return found
+
+
+class AtOnce:
+    """The cases of several tests, which all run when the first is asked for: silence takes its time."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, Exception | None] = {}
+
+    async def __call__(self, case: str, cases: Mapping[str, Callable[[], Awaitable[None]]]) -> None:
+        """Return when this case went well; else raise what it raised."""
+
+        async def run(name: str) -> None:
+            try:
+                await cases[name]()
+                self._ends[name] = None
+            except Exception as error:
+                self._ends[name] = error
+
+        if case not in self._ends:
+            async with trio.open_nursery() as nursery:
+                for name in cases:
+                    nursery.start_soon(run, name)
+        if error := self._ends[case]:
+            raise error
 
 
 async def awake(fly: Fly, app: str) -> list[MachineInfo]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from flyroutes.appconfig import load
-from flyroutes.platform.json.wire import config_to_json
+from flyroutes.platform.json.config_writer import config_to_json
 from flyroutes.reference import ELSEWHERE, PARTS
 from tests.support.command import ROOT
 from tests.support.patience import SECONDS, eventually

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.validation import conclusion, inquiry
+from flyroutes.validation import inquiry
+from flyroutes.validation.why import conclusion
 from tests.support.patience import eventually
 
 if TYPE_CHECKING:

@@ -63,15 +63,18 @@ async def test_healthy_environment_passes(inside: bool, environment: Environment
     assert not any(os.environ["FLY_API_TOKEN"] in file.read_text() for file in files)
 
 
-async def test_faulty_environment_fails_with_its_cause(planter: Planter) -> None:
+async def test_faulty_environment_fails_with_its_cause(planter: Planter, tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
     app = planter.environment.app(FLYCAST)
     public = await planter.fly.allocate_ip(app, "v6")
     try:
-        done = await _run(_validate(planter.environment))
+        done = await _run(_validate(planter.environment, "--settle", "0", "--report", str(file)))
     finally:
         await planter.fly.release_ip(app, public.address)
     assert done.returncode == 1, done.stdout
     assert f"fly ips release {public.address} -a {app}" in done.stdout
+    # The laptop and then the Machines would have tried again for 10 s each.
+    assert json.loads(file.read_text())["seconds"] < 2 * 9.5
 
 
 async def test_resolver_that_is_not_flys_is_named(environment: Environment, fly: Fly, tmp_path: Path) -> None:
@@ -80,7 +83,7 @@ async def test_resolver_that_is_not_flys_is_named(environment: Environment, fly:
     (app, *_) = await fly.apps()
     worker = (await fly.machines(app.name))[0].private_ip
     server = ":".join(worker.split(":")[:3]) + "::3"
-    command = etc.command(str(wrong), "/etc/resolv.conf", _validate(environment, "--json"))
+    command = etc.command(str(wrong), "/etc/resolv.conf", _validate(environment, "--json", "--settle", "1"))
     done = await _run(command, FLY_FLAPS_BASE_URL=f"http://[{server}]:4280")
     report = json.loads(done.stdout)
     assert done.returncode == 1
@@ -110,6 +113,7 @@ async def test_healthy_network_raises_no_alarm(number: int, fly: Fly, environmen
         (["--org", "acme", "--prefix", "A_B"], "'A_B'"),
         (["--org", "acme", "--prefix", "a-scratch"], "choose another"),
         (["--org", "acme", "--report", "report.pdf"], ".html"),
+        (["--settle", "-1"], "expected a number of seconds such as 2.5, got '-1'"),
     ],
 )
 async def test_usage_errors(words: list[str], expected: str) -> None:

@@ -11,12 +11,12 @@ from flyroutes.machines_api.answers import IPInfo
 from flyroutes.reference import CLIENT, ECHO, FLYCAST, PUBLIC, ROUTES, WORKER
 from flyroutes.report.content import Result
 from flyroutes.validation import checks, declared, within
-from flyroutes.validation.conclusion import report
 from flyroutes.validation.findings import OBSERVER, Findings
 from flyroutes.validation.places import Answer
 from flyroutes.validation.routes import LAPTOP
 from flyroutes.validation.why.case import Case
 from flyroutes.validation.why.causes import FINDERS
+from flyroutes.validation.why.conclusion import report
 from flyroutes.validation.why.ladder import diagnose
 from tests.validation.snapshots import HERE, HTTP, IPS, SOCKETS, app, look, machine, snapshot
 

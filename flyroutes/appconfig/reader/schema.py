@@ -18,7 +18,7 @@ from flyroutes.appconfig.reader.service_keys import (
 )
 from flyroutes.appconfig.reader.tables import gap, ignored, mapping, table, tables
 from flyroutes.appconfig.reader.values import Reader, boolean, choice, integer, number, text, words
-from flyroutes.platform.net.addresses import REGIONS
+from flyroutes.platform.regions import REGIONS
 
 SIZES = {f"shared-cpu-{n}x": n * 256 for n in (1, 2, 4, 6, 8)} | {
     f"performance-{n}x": n * 2048 for n in (1, 2, 4, 6, 8, 10, 12, 14, 16)

@@ -19,6 +19,7 @@ from flyroutes.platform import leases
 from flyroutes.platform.lifecycle import after
 from flyroutes.platform.model import DEFAULT_NETWORK, App, Event, Machine, Network, Peer, Platform
 from flyroutes.platform.net import addresses
+from flyroutes.platform.regions import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -102,8 +103,8 @@ class Registry:
     def add_machine(self, app: App, config: MachineConfig, name: str | None, region: str | None) -> Machine:
         """Create a Machine of the app, in state `created`, with addresses of its own."""
         region = region or self._region
-        if region not in addresses.REGIONS:
-            raise PlatformError(f"region {region!r} is none of Fly's: {', '.join(addresses.REGIONS)}", 422)
+        if region not in REGIONS:
+            raise PlatformError(f"region {region!r} is none of Fly's: {', '.join(REGIONS)}", 422)
         index = self._next_index
         if index >= addresses.MACHINES_PER_NETWORK:
             raise PlatformError(f"the local network holds {index} Machines in its life, no more", 422)

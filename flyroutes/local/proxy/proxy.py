@@ -1,4 +1,4 @@
-"""The proxy's listening sockets; what each connection that they accept is given to is `handlers`."""
+"""The proxy's listening sockets; what each connection that they accept is given to is `port_handlers`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import trio
 
 from flyroutes.local.proxy.balancer import Balancer
 from flyroutes.local.proxy.clientside.connection import ClientConnection
+from flyroutes.local.proxy.common import Shared
 from flyroutes.local.proxy.failure import Failure
-from flyroutes.local.proxy.handlers import Handlers
+from flyroutes.local.proxy.port_handlers import PortHandlers
 from flyroutes.local.proxy.replay.replayer import Replayer
-from flyroutes.local.proxy.shared import Shared
 from flyroutes.local.proxy.tcp import hang_up
 from flyroutes.platform.proxy.routing import listeners
 
@@ -49,7 +49,7 @@ class Proxy:
         self._balancer = Balancer(start_machine, region)
         replayer = Replayer(snapshot, self._log)
         shared = Shared(snapshot, self._balancer, replayer, self._log, region)
-        self._handlers = Handlers(shared, authority)
+        self._handlers = PortHandlers(shared, authority)
         self._listeners: dict[tuple[str, int], trio.socket.SocketType] = {}
         self._serving: set[ClientConnection] = set()
         self._nursery: trio.Nursery | None = None

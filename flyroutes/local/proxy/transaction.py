@@ -11,7 +11,7 @@ from flyroutes.local.proxy.appside.http1 import Http1AppConnection
 from flyroutes.local.proxy.appside.http2 import Http2AppConnection
 from flyroutes.local.proxy.exchange import Exchange
 from flyroutes.local.proxy.failure import ClientGone, Failure, ReachTimeout
-from flyroutes.local.proxy.replay.detour import Detour
+from flyroutes.local.proxy.replay.replayed import Detour
 from flyroutes.local.proxy.request import Destination, KeptBody
 from flyroutes.platform.model import HttpOptions
 from flyroutes.platform.proxy.headers import request_headers
@@ -21,9 +21,9 @@ from flyroutes.platform.proxy.routing import is_host, redirect
 
 if TYPE_CHECKING:
     from flyroutes.local.proxy.clientside.connection import ClientConnection
+    from flyroutes.local.proxy.common import Shared
     from flyroutes.local.proxy.exchange import Client, HttpAppConnection, ReplayAnswer
     from flyroutes.local.proxy.request import Request
-    from flyroutes.local.proxy.shared import Shared
     from flyroutes.platform.proxy.headers import Headers, Hop
     from flyroutes.platform.proxy.routing import Route
 

@@ -55,9 +55,9 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         "image init env services checks restart guest metadata dns stop_config auto_destroy files",
         {"size": "shared-cpu-1x"},
     )
-    guest = Fields(config.raw("guest"), "config.guest", "memory_mb", CPU)
-    stop = Fields(config.raw("stop_config"), "config.stop_config", "signal timeout")
-    dns = Fields(config.raw("dns"), "config.dns", "skip_registration")
+    guest = config.inner("guest", "memory_mb", CPU)
+    stop = config.inner("stop_config", "signal timeout")
+    dns = config.inner("dns", "skip_registration")
     command = _command(config)
     plain = MachineConfig()
     return MachineConfig(
@@ -79,7 +79,7 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
 
 def _command(config: Fields) -> tuple[str, ...]:
     """`init.exec` overrides all; `init.entrypoint` and `init.cmd` stand for ENTRYPOINT and CMD."""
-    init = Fields(config.raw("init"), "config.init", "exec entrypoint cmd")
+    init = config.inner("init", "exec entrypoint cmd")
     return init.words("exec") or (*init.words("entrypoint"), *init.words("cmd"))
 
 
@@ -106,7 +106,7 @@ def _file(data: Any, path: str) -> tuple[str, bytes]:
 
 
 def _restart(config: Fields) -> Restart:
-    restart = Fields(config.raw("restart"), "config.restart", "policy max_retries")
+    restart = config.inner("restart", "policy max_retries")
     plain = Restart()
     policy = restart.choice("policy", ("no", "always", "on-failure"), plain.policy)
     return Restart(policy, restart.whole("max_retries", plain.max_retries))
@@ -148,7 +148,7 @@ def _autostop(service: Fields) -> AutoStop:
 
 
 def _concurrency(service: Fields) -> Concurrency:
-    limits = Fields(service.raw("concurrency"), service.at("concurrency"), "type soft_limit hard_limit")
+    limits = service.inner("concurrency", "type soft_limit hard_limit")
     return Concurrency(
         type=limits.choice("type", ("connections", "requests"), "connections"),
         soft_limit=limits.whole("soft_limit", high=1 << 31) or Concurrency().soft_limit,
@@ -162,8 +162,8 @@ def _port(data: Any, path: str) -> Port:
         path,
         "port start_port end_port handlers force_https tls_options http_options proxy_proto_options",
     )
-    tls = Fields(port.raw("tls_options"), port.at("tls_options"), "alpn versions default_self_signed")
-    proxy = Fields(port.raw("proxy_proto_options"), port.at("proxy_proto_options"), "version")
+    tls = port.inner("tls_options", "alpn versions default_self_signed")
+    proxy = port.inner("proxy_proto_options", "version")
     single = port.whole("port", 0, 1)
     start, end = single or port.whole("start_port", 0, 1), single or port.whole("end_port", 0, 1)
     if not 1 <= start <= end:
@@ -178,7 +178,7 @@ def _port(data: Any, path: str) -> Port:
         tls_versions=tuple(one_of(item, _TLS_VERSIONS, where) for item, where in tls.many("versions"))
         or _TLS_VERSIONS,
         default_self_signed=tls.flag("default_self_signed"),
-        http_options=_http_options(Fields(port.raw("http_options"), port.at("http_options"), _HTTP_OPTIONS)),
+        http_options=_http_options(port.inner("http_options", _HTTP_OPTIONS)),
         proxy_proto_version=proxy.choice("version", ("v1", "v2"), "v1"),
     )
 
@@ -198,7 +198,7 @@ def _replay_cache(data: Any, path: str) -> ReplayCacheRule:
 
 
 def _http_options(options: Fields) -> HttpOptions:
-    response = Fields(options.raw("response"), options.at("response"), "pristine headers")
+    response = options.inner("response", "pristine headers")
     headers = [
         (name.lower(), _header_values(value, f"{response.at('headers')}.{name}"))
         for name, value in response.named("headers").items()

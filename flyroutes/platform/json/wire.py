@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.platform.json.config_reader import CPU, config_from_json
+from flyroutes.platform.json.config_reader import CPU
 from flyroutes.platform.json.config_writer import config_to_json
 from flyroutes.platform.leases import holding
 from flyroutes.platform.model import DEFAULT_NETWORK
@@ -19,20 +19,6 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import IP, App, Event, Lease, Machine, MachineConfig, Platform
 
     Json = dict[str, Any]
-
-__all__ = [
-    "app_to_json",
-    "config_from_json",
-    "config_to_json",
-    "event_to_json",
-    "ip_to_json",
-    "lease_to_json",
-    "machine_of_organization",
-    "machine_summary",
-    "machine_to_json",
-    "rfc3339",
-    "version_to_json",
-]
 
 
 def machine_summary(machine: Machine) -> Json:

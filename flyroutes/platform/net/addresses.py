@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
+from flyroutes.platform.regions import REGIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,9 +25,6 @@ PUBLIC_RESOLVERS = ("8.8.8.8", "9.9.9.9", "2001:4860:4860::8888", "2620:fe::fe")
 API_PORT = 4280
 FIRST_NETWORK_ID = 0x18
 """The default network is fdaa:0:18::/48; later ones count up."""
-REGIONS = ("ams", "arn", "bom", "cdg", "dfw", "ewr", "fra", "gru", "iad", "jnb", "lax", "lhr", "nrt", "ord",
-           "sin", "sjc", "syd", "yyz")  # fmt: skip
-"""docs reference/regions."""
 
 MACHINES_V4 = IPv4Network("172.19.0.0/16")
 ANYCAST_V4 = IPv4Network("198.51.100.0/24")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from flyroutes.errors import PlatformError
 from flyroutes.platform.net import addresses
+from flyroutes.platform.regions import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ def severed_pairs(platform: Platform) -> set[tuple[str, str]]:
 
 
 def _severed_in(network: Network, platform: Platform) -> Iterator[tuple[str, str]]:
-    machines = {str(addresses.region_prefix(network, region)): region for region in addresses.REGIONS}
+    machines = {str(addresses.region_prefix(network, region)): region for region in REGIONS}
     others = {
         str(addresses.flycast_prefix(network)): platform.edge,
         str(addresses.peers_prefix(network)): _PEERS,
@@ -72,7 +73,7 @@ def check(faults: Faults, platform: Platform) -> None:
 
     One that was cut off before may have gone meanwhile.
     """
-    known = {"machine": platform.machines, "region": addresses.REGIONS, "network": platform.networks}
+    known = {"machine": platform.machines, "region": REGIONS, "network": platform.networks}
     before = platform.faults
     new = {
         "machine": faults.machines - before.machines,

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from flyroutes.platform.net import addresses
-from flyroutes.platform.regions import distance_km
+from flyroutes.platform.regions import REGIONS, distance_km
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ def distant_pairs(platform: Platform) -> set[tuple[str, str]]:
     """(from, to) pairs of /80 in different regions, while delay is on."""
     found: set[tuple[str, str]] = set()
     for network in platform.networks.values() if platform.faults.delay else ():
-        places = {str(addresses.region_prefix(network, region)): region for region in addresses.REGIONS}
+        places = {str(addresses.region_prefix(network, region)): region for region in REGIONS}
         places[str(addresses.flycast_prefix(network))] = platform.edge
         pairs = itertools.permutations(places, 2)
         found |= {(one, other) for one, other in pairs if places[one] != places[other]}
@@ -57,7 +57,7 @@ def places(platform: Platform) -> dict[bytes, str]:
     found = {
         addresses.region_prefix(network, region).network_address.packed[:10]: region
         for network in platform.networks.values()
-        for region in addresses.REGIONS
+        for region in REGIONS
     }
     for machine in _far_machines(platform):
         found[_block(ip_address(machine.ipv4).packed)] = machine.region

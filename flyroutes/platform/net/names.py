@@ -23,7 +23,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.net import addresses
 from flyroutes.platform.net.zones import ABOVE, Labels, soa, zone_of
-from flyroutes.platform.regions import distance_km
+from flyroutes.platform.regions import REGIONS, distance_km
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,7 +161,7 @@ def _of_app(labels: Labels, name: str, asker: Network, region: str, platform: Pl
         case (top, "nearest", "of") if top[:3] == "top" and top[3:].isdecimal():
             machines.sort(key=lambda machine: distance_km(region, machine.region))
             chosen = machines[: int(top[3:])]
-        case (place,) if place in addresses.REGIONS:
+        case (place,) if place in REGIONS:
             chosen = [machine for machine in machines if machine.region == place]
         case (("vms" | "regions") as listing,):
             return _listing(listing, machines)

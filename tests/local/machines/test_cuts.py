@@ -11,7 +11,9 @@ import trio
 
 from flyroutes.platform.net.distance import one_way_seconds
 from flyroutes.validation.places import Place
+from flyroutes.validation.routes import SILENT_PATIENCE
 from tests.support import programs
+from tests.support.asking import http, in_vain, together
 from tests.support.command import flyroutes
 from tests.support.patience import eventually
 
@@ -48,35 +50,23 @@ async def server(scratch: Scratch, app: str, region: str = NEAR) -> tuple[Machin
 
 async def outcome(place: Place, machine: MachineInfo) -> str:
     """How a request directly over 6PN ends."""
-    return (await place.probe([{"how": "http", "host": machine.private_ip, "port": 8080}]))[0].outcome
+    return (await place.probe([in_vain(machine.private_ip, 8080)]))[0].outcome
 
 
 async def ok(place: Place, machine: MachineInfo) -> bool:
-    return await outcome(place, machine) == "ok"
+    (answer,) = await place.probe([http(machine.private_ip, 8080)])
+    return answer.outcome == "ok"
 
 
 async def status(place: Place, host: str) -> str:
-    """The HTTP status over Fly Proxy; 000 when there is no answer."""
-    curl = ["curl", "-sS", "-o", "/dev/null", "-m", "14", "-w", "%{http_code}", f"http://{host}/"]
-    return (await place.run(curl)).stdout
+    """The HTTP status over Fly Proxy; 000 when nobody takes the connection."""
+    curl = ["curl", "-sS", "-o", "/dev/null", "--connect-timeout", str(SILENT_PATIENCE), "-m", "14"]
+    return (await place.run([*curl, "-w", "%{http_code}", f"http://{host}/"])).stdout
 
 
 async def resolves(place: Place, name: str) -> bool:
     done = await place.run(["dig", "+short", "+time=1", "+tries=1", "aaaa", name])
     return done.stdout.startswith("fdaa:")
-
-
-async def together(*attempts: Awaitable[Any]) -> list[Any]:
-    """What each attempt gives. All at once: silence takes its time."""
-    found: list[Any] = [None] * len(attempts)
-
-    async def run(number: int, attempt: Awaitable[Any]) -> None:
-        found[number] = await attempt
-
-    async with trio.open_nursery() as nursery:
-        for number, attempt in enumerate(attempts):
-            nursery.start_soon(run, number, attempt)
-    return found
 
 
 async def test_a_machine_that_is_cut_off_is_silent(scratch: Scratch, peer: Place) -> None:

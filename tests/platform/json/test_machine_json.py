@@ -12,13 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flyroutes.errors import EmulationGap, PlatformError
-from flyroutes.platform.json.wire import (
-    app_to_json,
-    config_from_json,
-    config_to_json,
-    ip_to_json,
-    machine_to_json,
-)
+from flyroutes.platform.json.config_reader import config_from_json
+from flyroutes.platform.json.config_writer import config_to_json
+from flyroutes.platform.json.wire import app_to_json, ip_to_json, machine_to_json
 from flyroutes.platform.model import (
     IP,
     App,

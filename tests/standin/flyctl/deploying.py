@@ -16,7 +16,8 @@ from argv import Refused
 from commands import config_path, existing
 from flyroutes import appconfig
 from flyroutes.errors import PlatformError
-from flyroutes.platform.json.wire import config_to_json, rfc3339
+from flyroutes.platform.json.config_writer import config_to_json
+from flyroutes.platform.json.wire import rfc3339
 from machines import pairs, seconds
 
 if TYPE_CHECKING:

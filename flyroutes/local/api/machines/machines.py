@@ -11,15 +11,15 @@ from flyroutes.local.api.machines.gate import json_body
 from flyroutes.local.api.machines.handlers import Handlers, nonce, ok
 from flyroutes.local.api.machines.query import flag, only_queries, page, wanted, whole
 from flyroutes.platform.fields import Fields, one_of, wrong
+from flyroutes.platform.json.config_reader import config_from_json
 from flyroutes.platform.json.wire import (
-    config_from_json,
     event_to_json,
     machine_of_organization,
     machine_summary,
     machine_to_json,
     version_to_json,
 )
-from flyroutes.platform.net.addresses import REGIONS
+from flyroutes.platform.regions import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

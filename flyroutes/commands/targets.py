@@ -1,4 +1,4 @@
-"""What several verbs share: the options that name an environment, and the ways to the local network."""
+"""Where a verb does its work: the options that name an environment, and the ways to the local network."""
 
 from __future__ import annotations
 

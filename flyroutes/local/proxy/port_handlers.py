@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from flyroutes.local.authority import Authority
     from flyroutes.local.proxy.clientside.connection import ClientConnection
     from flyroutes.local.proxy.clientside.http2_stream import Http2Stream
+    from flyroutes.local.proxy.common import Shared
     from flyroutes.local.proxy.exchange import Client
-    from flyroutes.local.proxy.shared import Shared
 
 
-class Handlers:
+class PortHandlers:
     """Applies `tls`, `pg_tls` and `http`; without `http`, relays the bytes to one Machine."""
 
     def __init__(self, shared: Shared, authority: Authority) -> None:
