@@ -88,7 +88,7 @@ def _response(query: dns.message.Message, source_ip: str, platform: Platform) ->
     if query.edns > 0:
         response.set_rcode(dns.rcode.BADVERS)  # RFC 6891 section 6.1.3
         return response
-    if asked.rdclass != dns.rdataclass.IN:
+    if asked.rdclass not in (dns.rdataclass.IN, dns.rdataclass.ANY):  # JNDI asks for any class
         response.set_rcode(dns.rcode.REFUSED)
         return response
     asker = addresses.network_of(source_ip, tuple(platform.networks.values()))

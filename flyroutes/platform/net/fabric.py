@@ -20,7 +20,7 @@ _PUBLIC = [
 
 
 def doors(platform: Platform) -> set[tuple[str, int]]:
-    """Where the local network itself listens, (address, port): DNS and the Machines API, which has TLS on 443.
+    """Where the local network itself listens, (address, port): DNS and the Machines API, over TLS on 443.
 
     For networks that is at fdaa::3, and fdaa:<net>::3 of each network; else at public addresses.
     """

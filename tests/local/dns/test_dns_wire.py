@@ -181,6 +181,10 @@ def test_negative_answer_carries_an_soa_and_no_other_does() -> None:
 def test_any_answers_something_and_a_zone_transfer_is_refused() -> None:
     whole = answered("web.internal", "ANY")
     assert (whole.rcode(), len(addresses_in(whole))) == (dns.rcode.NOERROR, 2)
+    query = dns.message.make_query("web.internal", "ANY", rdclass="ANY")  # as Java's JNDI does
+    packet = respond(query.to_wire(), ASKER, platform(2))
+    assert packet is not None
+    assert dns.message.from_wire(packet).answer == whole.answer
     transfer = answered("internal", "AXFR")
     assert (transfer.rcode(), transfer.answer) == (dns.rcode.REFUSED, [])
     assert not transfer.flags & dns.flags.AA
