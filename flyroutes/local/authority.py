@@ -59,10 +59,10 @@ class Authority:
         return found
 
     def context_of(self, names: Sequence[str]) -> ssl.SSLContext:
-        """A server's TLS context with one certificate for all of `names`, whichever the client asks for."""
+        """Return a TLS context for HTTP/1.1 with one certificate for all of `names`, whichever is asked."""
         context = server_context()
         self._root.issue_cert(*names).configure_cert(context)
-        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.set_alpn_protocols(["http/1.1"])
         return context
 
     def _certify(self, context: ssl.SSLContext, sni: str) -> None:

@@ -22,10 +22,10 @@ from flyroutes.local.dns.server import serve_tcp, serve_udp
 from flyroutes.local.kernel import etc
 from flyroutes.local.launcher import Launcher
 from flyroutes.local.machines import deploy
-from flyroutes.local.machines.autostop import run_autostop
 from flyroutes.local.machines.control import Control
 from flyroutes.local.machines.health import run_checks
 from flyroutes.local.proxy import Proxy
+from flyroutes.local.proxy.autostop import run_autostop
 from flyroutes.local.spawner.client import Spawner
 from flyroutes.platform.model import DEFAULT_NETWORK
 from flyroutes.platform.net import addresses
@@ -137,7 +137,7 @@ class LocalNetwork:
     async def _serve_api(self, listener: trio.SocketListener, secure: bool) -> None:
         await self._api_ready.wait()
         if secure:
-            await self._api.serve(trio.SSLListener(listener, self._authority.context_of(API_NAMES)))
+            await self._api.serve_secure(listener, self._authority.context_of(API_NAMES))
         else:
             await self._api.serve(listener)
 

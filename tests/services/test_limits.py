@@ -10,12 +10,12 @@ import trio
 HTTP_SERVERS = ["public_http", "flycast_api", "sixpn_worker"]
 POST = {"flycast_api": "/echo", "sixpn_worker": "/jobs"}
 STARTS = {"nothing": b"", "half a line": b"GET / HT", "half a header": b"GET / HTTP/1.1\r\nhost: x\r\nx-a:"}
-QUICK = {"IDLE_TIMEOUT": "0.4"}
+QUICK = {"IDLE_TIMEOUT": 0.4}
 
 STREAMING = """
-import socket, trio
-from startup import Limits, hold_signals, listen
-from serving import application, serve
+import json, socket, trio
+from guard import Guard, serve
+from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
@@ -26,17 +26,18 @@ async def pieces(count):
 async def stream(request):
     return StreamingResponse(pieces(int(request.query_params["n"])))
 
-hold_signals()
-limits = Limits(kill_timeout=2, idle_timeout=0.4, request_timeout=1.5, max_connections=100)
-app = application([Route("/stream", stream)], 0)
-trio.run(serve, app, listen("127.0.0.1", 0), limits)
+listener = socket.create_server(("127.0.0.1", 0))
+host, port = listener.getsockname()
+print(json.dumps({"event": "listening", "address": host, "port": port}), flush=True)
+guard = Guard(Starlette(routes=[Route("/stream", stream)]), 0.4, 1.5, 100)
+trio.run(serve, guard, trio.SocketListener(trio.socket.from_stdlib_socket(listener)), 1.6)
 """
 
 
 @pytest.mark.parametrize("name", HTTP_SERVERS)
 @pytest.mark.parametrize("start_of_request", STARTS.values(), ids=STARTS)
 async def test_request_that_never_comes(start: Any, name: str, start_of_request: bytes) -> None:
-    server = await start(name, **QUICK)
+    server = await start(name, edit=QUICK)
     assert (await server.request()).status == 200  # all imported: from here on the clock is fair
     before = trio.current_time()
     async with await server.connect() as client:
@@ -47,7 +48,7 @@ async def test_request_that_never_comes(start: Any, name: str, start_of_request:
 
 @pytest.mark.parametrize("name", HTTP_SERVERS)
 async def test_headers_that_drip(start: Any, name: str) -> None:
-    server = await start(name, **QUICK)
+    server = await start(name, edit=QUICK)
     async with await server.connect() as client, trio.open_nursery() as nursery:
 
         async def drip() -> None:
@@ -63,7 +64,7 @@ async def test_headers_that_drip(start: Any, name: str) -> None:
 @pytest.mark.parametrize("name", POST)
 @pytest.mark.parametrize("framing", ["content-length: 9", "transfer-encoding: chunked"])
 async def test_body_that_never_comes(start: Any, name: str, framing: str) -> None:
-    server = await start(name, **QUICK)
+    server = await start(name, edit=QUICK)
     async with await server.connect() as client:
         await client.send(f"POST {POST[name]} HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n".encode())
         reply = await client.reply()
@@ -97,7 +98,7 @@ async def test_headers_too_large(start: Any, name: str) -> None:
 
 @pytest.mark.parametrize("name", HTTP_SERVERS)
 async def test_connection_one_too_many(start: Any, name: str) -> None:
-    server = await start(name, MAX_CONNECTIONS="2")
+    server = await start(name, edit={"MAX_CONNECTIONS": 2})
     async with await server.connect() as first, await server.connect() as second:
         assert [(await client.request()).status for client in (first, second)] == [200, 200]
         async with await server.connect() as third:

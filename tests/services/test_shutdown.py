@@ -56,8 +56,7 @@ async def test_job_in_flight_is_finished(start: Any) -> None:
 
 LATE_SIGNALS = """
 # A server that gets one more signal just as it has stopped waiting for them, and one at its very end.
-import atexit, contextlib, os, signal, trio
-import server
+import atexit, contextlib, os, runpy, signal, trio
 
 receiver = trio.open_signal_receiver
 
@@ -71,7 +70,7 @@ def then_one_more(*numbers):
 
 trio.open_signal_receiver = then_one_more
 atexit.register(os.kill, os.getpid(), signal.SIGINT)
-server.main()
+runpy.run_path("server.py", run_name="__main__")
 """
 
 
@@ -132,7 +131,7 @@ async def test_no_connections_while_leaving(start: Any) -> None:
 
 
 async def test_work_out_of_time_is_dropped(start: Any) -> None:
-    server = await start("sixpn_worker", KILL_TIMEOUT="1", MAX_ROUNDS="1000000")
+    server = await start("sixpn_worker", KILL_TIMEOUT="1", edit={"MAX_ROUNDS": 1000000})
     async with await server.connect() as client:
         body = b'{"rounds": 1000000}'
         await client.send(post("/jobs", len(body)) + body)
@@ -156,7 +155,7 @@ async def test_second_signal_ends_it(start: Any) -> None:
 
 @pytest.mark.parametrize("trickle", [False, True], ids=["reads nothing", "reads a little"])
 async def test_client_that_does_not_read(start: Any, trickle: bool) -> None:
-    server = await start("flycast_api", KILL_TIMEOUT="1.5", REQUEST_TIMEOUT="600")
+    server = await start("flycast_api", KILL_TIMEOUT="1.5", edit={"REQUEST_TIMEOUT": 600})
     request = post("/echo", 60_000) + b"x" * 60_000
     async with await server.connect() as client, trio.open_nursery() as nursery:
         with trio.move_on_after(1):  # after a while neither side can send any more: that is the state we want

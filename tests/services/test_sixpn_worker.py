@@ -36,7 +36,7 @@ async def test_job_that_makes_no_sense(start: Any, body: bytes) -> None:
 
 
 async def test_full_worker_says_so(start: Any) -> None:
-    server = await start("sixpn_worker", JOBS="1")
+    server = await start("sixpn_worker", edit={"JOBS": 1})
     async with await server.connect() as client:
         await send_job(client, LONG)
         with trio.fail_after(5):
@@ -47,7 +47,7 @@ async def test_full_worker_says_so(start: Any) -> None:
 
 
 async def test_client_gone_frees_the_place(start: Any) -> None:
-    server = await start("sixpn_worker", JOBS="1", MAX_ROUNDS="1000000")
+    server = await start("sixpn_worker", edit={"JOBS": 1, "MAX_ROUNDS": 1000000})
     async with await server.connect() as client:
         await send_job(client, b'{"rounds": 1000000}')
         await server.request()

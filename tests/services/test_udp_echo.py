@@ -119,7 +119,7 @@ async def test_own_port_gets_nothing(start: Any) -> None:
 
 
 async def test_rate_per_source(start: Any) -> None:
-    server = await start("udp_echo", RATE="0.01", BURST="3")
+    server = await start("udp_echo", edit={"RATE": 0.01, "BURST": 3})
     with (client := Datagrams(server)).sock, (other := Datagrams(server)).sock:
         await other.sock.bind(("127.0.0.2", 0))
         for _ in range(3):
@@ -131,7 +131,7 @@ async def test_rate_per_source(start: Any) -> None:
 
 
 async def test_counts_are_reported(start: Any) -> None:
-    server = await start("udp_echo", REPORT_EVERY="0.1")
+    server = await start("udp_echo", edit={"REPORT_EVERY": 0.1})
     with (client := Datagrams(server)).sock:
         await client.echo(b"a")
     assert (await server.event("datagrams"))["echoed"] == 1
@@ -155,8 +155,8 @@ async def test_answer_that_cannot_be_sent(start_script: Any) -> None:
     script = """
 import json
 from collections import Counter
-from echo import drain
 from limiter import Limiter
+from server import drain
 
 class Refusing:
     waiting = [(b"a", ("192.0.2.1", 2000)), (b"b", ("192.0.2.2", 2000))]
@@ -186,7 +186,7 @@ async def test_tcp_comes_back(start: Any) -> None:
 
 
 async def test_tcp_is_bounded_in_time(start: Any) -> None:
-    server = await start("udp_echo", IDLE_TIMEOUT="0.3", REQUEST_TIMEOUT="1")
+    server = await start("udp_echo", edit={"IDLE_TIMEOUT": 0.3, "REQUEST_TIMEOUT": 1})
     before = trio.current_time()
     async with await server.connect() as idle:
         assert await idle.rest() == b""
@@ -197,7 +197,7 @@ async def test_tcp_is_bounded_in_time(start: Any) -> None:
 
 
 async def test_tcp_is_bounded_in_number(start: Any) -> None:
-    server = await start("udp_echo", MAX_CONNECTIONS="1")
+    server = await start("udp_echo", edit={"MAX_CONNECTIONS": 1})
     async with await server.connect() as first:
         await first.send(b"a")
         assert await first.receive() == b"a"

@@ -18,7 +18,7 @@ import trio
 
 import measure
 from flyroutes.local import channel
-from flyroutes.local.host.apps import read_apps
+from flyroutes.local.host.app_files import read_apps
 from flyroutes.local.host.world import World
 from flyroutes.local.settings import Settings
 
