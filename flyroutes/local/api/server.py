@@ -1,5 +1,6 @@
-"""The Machines API on hypercorn: at `_api.internal:4280` of each network, for each Machine by itself, and with
-TLS at the names that it has in public.
+"""The Machines API on hypercorn.
+
+At `_api.internal:4280` of each network, over TLS at its public names, and for each Machine by itself.
 
 docs machines/api/working-with-machines-api, docs reference/suspend-resume.
 """

@@ -46,7 +46,8 @@ def _stores() -> Iterator[str]:
         homes.append(Path(java).resolve().parents[1])
     for home in homes:
         for pattern in ("lib/security/*cacerts", "jre/lib/security/*cacerts"):
-            yield from (os.path.realpath(store) for store in home.glob(pattern))
+            # On a network within a network links of /etc lead nowhere.
+            yield from (os.path.realpath(store) for store in home.glob(pattern) if os.path.isfile(store))
 
 
 def _key_store(bundle: bytes) -> bytes:
