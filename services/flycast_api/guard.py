@@ -163,18 +163,14 @@ class Connection(TaskGroup):
         with self.reading, suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await self.stream.receive_some(65_536):
                 await self.http.handle(RawData(bytes(data)))
-            await (
-                trio.lowlevel.checkpoint()
-            )  # it may have closed one way only, and wait for what the app says
+            await trio.lowlevel.checkpoint()  # perhaps it is closed one way only, and waits for the app
             await self.http.handle(RawData(b""))
         await self.http.handle(Closed())
 
     async def send(self, event: Any) -> None:
         """Do what the protocol asks for: note that a request has begun or ended, close, or send bytes."""
         if isinstance(event, Updated):
-            await (
-                trio.lowlevel.checkpoint_if_cancelled()
-            )  # closed: a request that was read ahead is not served
+            await trio.lowlevel.checkpoint_if_cancelled()  # closed: what was read ahead is not served
             self.expect(idle=event.idle)
         elif isinstance(event, Closed):
             self.close()

@@ -22,6 +22,8 @@ async def app(scope, receive, send):
     assert scope["type"] != "lifespan"
     if scope["type"] == "websocket":
         return await trio.sleep_forever()
+    if scope["method"] == "POST":
+        await trio.sleep(0.2)  # without reading the body
     await send({"type": "http.response.start", "status": 200, "headers": []})
     body = b"ok" if scope["path"] == "/" else b"x" * 10_000_000
     await send({"type": "http.response.body", "body": body})
@@ -34,6 +36,7 @@ trio.run(serve, guard, tcp, 60)
 """
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 UPGRADE = GET[:-2] + b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+UNREAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2000000\r\n\r\n" + bytes(1_999_999)
 KEY = b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 
@@ -61,10 +64,7 @@ ENDED = {
     "no request": (b"", b""),
     "half a header": (b"GET / HTTP/1.1\r\nx-a:", b""),
     "idle after an answer": (GET, b"HTTP/1.1 200"),
-    "body that nobody reads": (
-        GET.replace(b"\r\n\r\n", b"\r\ncontent-length: 999999\r\n\r\n") + b"x" * 999_999,
-        b"HTTP/1.1 200",
-    ),
+    "body that nobody reads": (UNREAD, b"HTTP/1.1 200"),
     "websocket without a key": (UPGRADE + b"\r\n", b"HTTP/1.1 400"),
     "websocket in a hurry": (UPGRADE + KEY + b"\r\n\x81\x05hello", b"HTTP/1.1 400"),
     "http2": (http2(), b"HTTP/1.1 505"),
@@ -85,6 +85,13 @@ class Running:
         assert select.select([self.process.stdout], [], [], 5)[0], "expected a line of log within 5 s"
         return self.process.stdout.readline()
 
+    def stop(self) -> bytes:
+        """Ask it to leave, which it must do whatever its clients do; return the rest of its log."""
+        self.process.terminate()
+        rest = self.process.communicate(timeout=5)[0]
+        assert self.process.returncode == 0
+        return rest
+
     def ask(self, data: bytes) -> bytes:
         """Send `data` on a connection of its own; return all that comes until the server ends it."""
         answer = b""
@@ -101,12 +108,12 @@ class Running:
 
 @pytest.fixture
 def server() -> Iterator[Running]:
-    """Start a server; after the test it must leave by itself, whatever its clients do."""
+    """Start a server, which must be gone after the test."""
     running = Running()
     yield running
-    running.process.terminate()
     try:
-        assert running.process.wait(5) == 0
+        if running.process.returncode is None:
+            running.stop()
     finally:
         running.process.kill()
 
@@ -128,6 +135,7 @@ def test_one_client_does_not_end_the_server(server: Running, parts: list[bytes])
 @pytest.mark.parametrize(("data", "answer"), ENDED.values(), ids=ENDED)
 def test_connection_is_ended(server: Running, data: bytes, answer: bytes) -> None:
     assert server.ask(data)[:12] == answer
+    assert b"request_cut" not in server.stop()  # it was over, and not only out of time
 
 
 def test_client_that_does_not_read_is_cut(server: Running) -> None:

@@ -149,6 +149,13 @@ async def test_failed_connection_is_logged(start: Any, name: str) -> None:
     assert "UnicodeDecodeError" in str((await server.event("connection_failed"))["errors"])
 
 
+async def test_half_closed_client_gets_its_answer(start: Any) -> None:
+    server = await start("flycast_api")
+    await server.request()
+    for _ in range(20):  # whether its end comes before the app's turn is up to chance
+        assert (await do_harm(server, [upgrade(b"x: y")])).startswith(b"HTTP/1.1 403")
+
+
 KEY = b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 MALFORMED = {
     "no key": upgrade(b"x: y").replace(KEY, b""),
@@ -171,6 +178,7 @@ async def test_refused_handshake_is_over(start: Any, name: str, handshake: bytes
             pass
     server.signal(signal.SIGTERM)
     assert await server.exit_code(5) == 0
+    assert await server.complaint() == ""  # the app's answer is not a second one
     assert {event["event"] for event in server.events} == {"listening", "stopping", "stopped"}
 
 

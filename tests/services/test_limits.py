@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -70,6 +71,18 @@ async def test_body_that_never_comes(start: Any, name: str, framing: str) -> Non
         reply = await client.reply()
         assert (reply.status, reply.headers["connection"]) == (408, "close")
         assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("name", POST)
+async def test_client_that_leaves_in_its_body(start: Any, name: str) -> None:
+    server = await start(name)
+    async with await server.connect() as client:
+        await client.send(f"POST {POST[name]} HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf".encode())
+        await client.stream.send_eof()
+        await client.rest()
+    server.signal(signal.SIGTERM)
+    assert await server.exit_code() == 0
+    assert "Traceback" not in await server.complaint()
 
 
 @pytest.mark.parametrize("name", POST)
@@ -142,3 +155,35 @@ async def test_reader_that_stops_is_cut(start_script: Any) -> None:
     async with await server.connect() as other:
         await other.send(b"GET /stream?n=1 HTTP/1.1\r\nhost: x\r\n\r\n")
         assert (await other.receive()).startswith(b"HTTP/1.1 200")
+
+
+HALF_A_MESSAGE = """
+import json, socket, trio
+from guard import Guard, log, serve
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    try:
+        with trio.move_on_after(0.2):
+            await send({"type": "http.response.body", "body": b"x" * 20_000_000, "more_body": True})
+    finally:
+        log("given_up")
+    await send({"type": "http.response.body", "body": b"tail"})
+
+listener = socket.create_server(("127.0.0.1", 0))
+host, port = listener.getsockname()
+print(json.dumps({"event": "listening", "address": host, "port": port}), flush=True)
+tcp = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+trio.run(serve, Guard(app, 10, 60, 100), tcp, 4)
+"""
+
+
+async def test_nothing_follows_half_a_message(start_script: Any) -> None:
+    server = await start_script(HALF_A_MESSAGE)
+    async with await server.connect() as client:
+        await client.send(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await server.event("given_up")
+        answer = await client.rest()
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"tail" not in answer

@@ -116,6 +116,55 @@ async def test_request_behind_the_last_does_not_hold_up(start: Any) -> None:
         assert await server.exit_code(5) == 0
 
 
+OWN_APP = """
+import contextlib, json, socket, trio
+from guard import Guard, log, serve
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    log("opened")
+    yield {"handed": "on"}
+    await trio.sleep(0)
+    log("closed")
+
+async def echo(request):
+    body = await request.body()
+    log("served", state=request.state.handed)
+    return Response(body)
+
+listener = socket.create_server(("127.0.0.1", 0))
+host, port = listener.getsockname()
+print(json.dumps({"event": "listening", "address": host, "port": port}), flush=True)
+tcp = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+app = Starlette(routes=[Route("/", echo, methods=["POST"])], lifespan=lifespan)
+trio.run(serve, Guard(app, 10, 60, 100), tcp, 48)
+"""
+
+
+async def test_lifespan_and_no_request_after_the_last(start_script: Any) -> None:
+    server = await start_script(OWN_APP)
+    async with await server.connect() as client:
+        await client.send(post("/", 2, "expect: 100-continue\r\n"))
+        await client.reply()
+        server.signal(signal.SIGTERM)
+        await server.event("stopping")
+        await client.send(b"hi" + post("/", 0))
+        assert (await client.rest()).endswith(b"hi")
+    assert await server.exit_code(5) == 0
+    assert (await server.event("served"))["state"] == "on"
+    words = ["listening", "opened", "stopping", "served", "closed", "stopped"]
+    assert [event["event"] for event in server.events] == words
+
+
+async def test_lifespan_that_fails_ends_the_server(start_script: Any) -> None:
+    server = await start_script(OWN_APP.replace('log("opened")', 'raise OSError("no database")'))
+    assert await server.exit_code(5) == 1
+    assert "no database" in await server.complaint()
+
+
 async def test_no_connections_while_leaving(start: Any) -> None:
     server = await start("flycast_api")
     async with await server.connect() as client:

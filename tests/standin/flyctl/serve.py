@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 
 import commands
 import fly
@@ -49,6 +50,9 @@ def _run(client: socket.socket) -> None:
     status = 1
     try:
         status = fly.main(request["argv"])
+    except BaseException:
+        # Nobody else would: the fork ends below without going back to its interpreter.
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
