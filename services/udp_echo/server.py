@@ -94,7 +94,7 @@ def drain(sock: socket.socket, rate: Limiter, exchanges: Limiter, counts: Counte
     own_port, receive, send = sock.getsockname()[1], sock.recvfrom, sock.sendto
     source_may, exchange_may = rate.allows, exchanges.allows
     echoed = 0
-    for _ in range(BATCH):
+    for number in range(BATCH):
         try:
             data, address = receive(LONGEST + 1)  # one byte more than allowed shows that there was more
         except BlockingIOError:
@@ -103,7 +103,7 @@ def drain(sock: socket.socket, rate: Limiter, exchanges: Limiter, counts: Counte
             counts[reason] += 1
         elif not source_may(source_of(address), now):
             counts["over_rate"] += 1
-        elif not exchange_may(address, now):
+        elif number % 8 == 0 and not exchange_may(address, now):  # each one would cost a fifth of the speed
             counts["too_many_exchanges"] += 1
         else:
             # Whoever sent a datagram chose the address that the answer goes to, so an error here is theirs to
