@@ -46,6 +46,6 @@ def table() -> Table:
         "rps",
         f"requests per second of GET /healthz, {CONNECTIONS} connections; medians of {ROUNDS} rounds",
         ("server", "peer", *race.HEAD),
-        [(OURS, title, *race.cells(speeds[OURS], speeds[peer], GOALS[peer])) for peer, title in PEERS.items()],
+        [(OURS, PEERS[peer], *race.cells(speeds[OURS], speeds[peer], goal)) for peer, goal in GOALS.items()],
         ["keep-alive, one request at a time on each connection; server on one core, load on another"],
     )
