@@ -75,6 +75,10 @@ from limiter import LONGEST, Limiter, source_of, verdict
 
 RATE = 100.0  # datagrams a second that one source gets answers to in the long run
 BURST = 200.0  # datagrams that it may send at once before the rate counts
+# Answers that one address and port gets in all, and seconds until it gets one more. Somebody may forge a
+# datagram from another echo: the two would answer each other for ever, too slowly for RATE to see.
+EXCHANGES = 1000.0
+RENEWAL = 60.0
 BATCH = 64  # datagrams per wake-up. One at a time is eight times slower; at 256 other tasks wait for 2 ms
 REPORT_EVERY = 60.0  # seconds between two lines of counters
 # TCP connections at a time; one more is closed at once. Each is an open file, of which Linux gives a process
@@ -85,19 +89,22 @@ REQUEST_TIMEOUT = 60.0  # seconds a TCP connection may last
 CHUNK = 16_384  # bytes of a TCP connection held at a time
 
 
-def drain(sock: socket.socket, limiter: Limiter, counts: Counter[str], now: float) -> None:
+def drain(sock: socket.socket, rate: Limiter, exchanges: Limiter, counts: Counter[str], now: float) -> None:
     """Answer up to BATCH of the datagrams that wait in `sock`, and count each by what became of it."""
-    own_port, receive, send, allows = sock.getsockname()[1], sock.recvfrom, sock.sendto, limiter.allows
+    own_port, receive, send = sock.getsockname()[1], sock.recvfrom, sock.sendto
+    source_may, exchange_may = rate.allows, exchanges.allows
     echoed = 0
-    for _ in range(BATCH):
+    for number in range(BATCH):
         try:
             data, address = receive(LONGEST + 1)  # one byte more than allowed shows that there was more
         except BlockingIOError:
             break
         if reason := verdict(len(data), address[1], own_port):
             counts[reason] += 1
-        elif not allows(source_of(address), now):
+        elif not source_may(source_of(address), now):
             counts["over_rate"] += 1
+        elif number % 8 == 0 and not exchange_may(address, now):  # each one would cost a fifth of the speed
+            counts["too_many_exchanges"] += 1
         else:
             # Whoever sent a datagram chose the address that the answer goes to, so an error here is theirs to
             # cause: it may not end the server. With the send buffer full the answer is dropped, as UDP may.
@@ -110,11 +117,13 @@ def drain(sock: socket.socket, limiter: Limiter, counts: Counter[str], now: floa
     counts["echoed"] += echoed
 
 
-async def echo_datagrams(sock: socket.socket, limiter: Limiter, counts: Counter[str]) -> None:
+async def echo_datagrams(
+    sock: socket.socket, rate: Limiter, exchanges: Limiter, counts: Counter[str]
+) -> None:
     """Answer the datagrams that come to `sock`, for ever, from the address that Fly's UDP proxy expects."""
     while True:
         await trio.lowlevel.wait_readable(sock)
-        drain(sock, limiter, counts, trio.current_time())
+        drain(sock, rate, exchanges, counts, trio.current_time())
 
 
 class Room:
@@ -173,12 +182,13 @@ async def serve(tcp: trio.SocketListener, udp: list[socket.socket]) -> None:
     """Serve until a stop signal; return when echoes in flight are done or out of time."""
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)  # in force once the receiver is gone: one more is no death
-    room, counts, limiter = Room(), Counter[str](), Limiter(RATE, BURST)
+    room, counts = Room(), Counter[str]()
+    rate, exchanges = Limiter(RATE, BURST), Limiter(1 / RENEWAL, EXCHANGES)
     async with trio.open_nursery() as whole:
         async with trio.open_nursery() as connections, trio.open_nursery() as accepting:
             whole.start_soon(room.stop_on_signal, accepting.cancel_scope, whole.cancel_scope)
             for sock in udp:
-                accepting.start_soon(echo_datagrams, sock, limiter, counts)
+                accepting.start_soon(echo_datagrams, sock, rate, exchanges, counts)
             accepting.start_soon(report, counts)
             accepting.start_soon(partial(trio.serve_listeners, room.echo, [tcp], handler_nursery=connections))
         whole.cancel_scope.cancel()
