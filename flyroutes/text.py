@@ -1,4 +1,4 @@
-"""Text that people read: aligned, made safe to show, numbers in a readable length."""
+"""Text that people read: aligned, made safe to show, of a readable length."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
+def clipped(text: str, longest: int) -> str:
+    """`text`, of which no more than `longest` characters are kept, with the number of those left out."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}... ({len(text) - longest:,} characters more)"
+
+
 def milliseconds(seconds: float) -> str:
     """`seconds` in milliseconds, with a decimal where it tells something."""
     return f"{seconds * 1000:.1f}" if seconds < 0.1 else f"{seconds * 1000:.0f}"
@@ -24,15 +31,16 @@ def milliseconds(seconds: float) -> str:
 def say(text: str, stream: TextIO) -> None:
     """Print `text`; what the stream's encoding lacks is written out rather than an error."""
     encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
-def printable(text: str) -> str:
-    r"""`text` with everything that is not a visible character written out, as `\x1b`.
+def printable(text: str, kept: str = "") -> str:
+    r"""`text` with everything written out, as `\x1b`, that is neither a visible character nor one of `kept`.
 
-    What a server answered may hold terminal escapes, characters that turn the direction of writing, or ones
-    that XML forbids.
+    What a server answered or an app said may hold terminal escapes, characters that turn the direction of
+    writing, or ones that XML forbids.
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    shown = (c if c.isprintable() or c in kept else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(shown)

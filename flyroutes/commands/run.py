@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.commands.targets import reference_files
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local import channel
-from flyroutes.local.host.apps import read_apps
+from flyroutes.local.host.app_files import read_apps
 from flyroutes.local.host.door import knock
 from flyroutes.local.host.world import World
 from flyroutes.local.kernel.processes import exit_code
 from flyroutes.local.settings import Settings
+from flyroutes.text import printable
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -61,14 +62,15 @@ def run(files: Sequence[Path], command: Sequence[str]) -> int:
         door = world.wait_ready(on_log)
         for outcome in checking.look(door, apps):
             if not outcome.ok:
-                print(f"flyroutes: {outcome.probe.target} does not work: {outcome.answer}", file=sys.stderr)
+                answer = printable(outcome.answer)
+                print(f"flyroutes: {outcome.probe.target} does not work: {answer}", file=sys.stderr)
         return _wait_in(world, door.start_program(command))
 
 
 def _show(*levels: str) -> Callable[[dict[str, Any]], None]:
     def on_log(log: dict[str, Any]) -> None:
         if log.get("level") in levels:
-            print(f"flyroutes: {log['source']}: {log['message']}", file=sys.stderr)
+            print(f"flyroutes: {log['source']}: {printable(log['message'])}", file=sys.stderr)
 
     return on_log
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from flyroutes.commands.targets import reference_files
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local import channel
-from flyroutes.local.host.apps import read_apps
+from flyroutes.local.host.app_files import read_apps
 from flyroutes.local.host.door import Door, hand_over, open_door
 from flyroutes.local.host.world import World
 from flyroutes.local.settings import Settings
+from flyroutes.text import printable, say
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -62,7 +63,7 @@ def act(options: Namespace) -> int:
 
             door = world.wait_ready(_show_log)
             _say(f"network ready after {time.perf_counter() - began:.2f} s; checking the routes")
-            print(f"\n{checking.table(checking.look(door, apps))}\n")
+            _say(f"\n{checking.table(checking.look(door, apps))}\n")
             _say(f"all checks done after {time.perf_counter() - began:.2f} s")
             for app, sock in published.items():
                 _say(f"{app}: http://127.0.0.1:{sock.getsockname()[1]}/")
@@ -77,7 +78,7 @@ def act(options: Namespace) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    say(printable(text, kept="\t\n"), sys.stdout)
 
 
 def _publish(apps: Sequence[AppConfig], port: int) -> dict[str, socket.socket]:
@@ -126,4 +127,5 @@ def _show_log(log: dict[str, Any]) -> None:
         f"[{log.pop('level', 'info')}]",
         log.pop("message"),
     ]
-    print(" ".join(word for word in words if word), json.dumps(log) if log else "", flush=True)
+    words.append(json.dumps(log) if log else "")
+    _say(" ".join(word for word in words if word))

@@ -1,35 +1,36 @@
-"""Runs the user's own flyctl: found on the path, asked for JSON, given a time limit, ended with SIGINT."""
+"""Runs the user's own flyctl: found on the path, asked for JSON, given a time limit, ended with SIGINT.
+
+It gets an environment of its own (variables.py): what it finds does not depend on the user's shell.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
-import shutil
 import signal
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from flyroutes.errors import ConfigError, HostError, PlatformError
+from flyroutes.errors import HostError, PlatformError
+from flyroutes.live import variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
-MINIMUM = (0, 4, 71)
-"""Of 14 July 2026, the first whose `fly apps list --json` says on which network an app stands."""
 INSTALL = "https://fly.io/docs/flyctl/install/"
 LOOK_SECONDS = 60.0
 """For a command that only reads."""
 _LAST_SECONDS = 20.0
 """Between SIGINT, on which flyctl gives back its leases on Machines, and SIGKILL."""
 _TAIL_LINES = 15
-_TOKENS = ("FLY_API_TOKEN", "FLY_ACCESS_TOKEN")
+_OF_AN_ORGANIZATION = (("apps", "list"), ("orgs", "list"))
+"""What a token of one app may not ask, and what every command of ours asks first."""
 
 
 class Flyctl:
@@ -38,27 +39,10 @@ class Flyctl:
     `directory` is where flyctl runs, and so where a build takes its files from.
     """
 
-    def __init__(self, program: str, directory: Path) -> None:
+    def __init__(self, program: str, directory: Path, organization: str) -> None:
         self.program = program
         self.directory = directory
-
-    @classmethod
-    async def connect(cls, directory: Path, organization: str) -> Self:
-        """A flyctl that is new enough, logged in, and knows the organization.
-
-        HostError without one or for an old one, PlatformError when it is not logged in, ConfigError for an
-        unknown organization.
-        """
-        program = shutil.which("fly") or shutil.which("flyctl")
-        if program is None:
-            raise HostError(
-                f"expected flyctl on the PATH, found neither fly nor flyctl: install it, {INSTALL}"
-            )
-        fly = cls(program, directory)
-        await fly._check_version()
-        await fly._check_login()
-        await fly._check_organization(organization)
-        return fly
+        self.organization = organization
 
     @property
     def name(self) -> str:
@@ -70,7 +54,7 @@ class Flyctl:
         text = await self.run(*argv, "--json")
         try:
             return reader(json.loads(text))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PlatformError(
                 f"`{self._line(argv)} --json`: expected flyctl's JSON, got {text[:200]!r} "
                 f"({type(error).__name__}: {error}); see what `{self.name} version` says, and upgrade it"
@@ -91,7 +75,8 @@ class Flyctl:
             ) from error
         if done.returncode:
             words = _tail(done.stderr.strip() or done.stdout.strip())
-            raise PlatformError(f"`{self._line(argv)}` ended with status {done.returncode}:\n{words}")
+            reason = f"`{self._line(argv)}` ended with status {done.returncode}:\n{words}"
+            raise PlatformError(f"{reason}{self._about_scope(argv)}")
         return done.stdout.decode(errors="replace")
 
     async def _process(self, argv: tuple[str, ...]) -> subprocess.CompletedProcess[bytes]:
@@ -105,7 +90,7 @@ class Flyctl:
                 capture_stderr=True,
                 check=False,
                 cwd=self.directory,
-                env={**os.environ, "NO_COLOR": "1", "FLY_NO_UPDATE_CHECK": "1"},
+                env=variables.for_flyctl(os.environ),
                 start_new_session=True,
                 deliver_cancel=_interrupt,
             )
@@ -115,25 +100,15 @@ class Flyctl:
     def _line(self, argv: tuple[str, ...]) -> str:
         return shlex.join((self.name, *argv))
 
-    async def _check_version(self) -> None:
-        text = await self.read(lambda data: str(data["Version"]), "version")
-        found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", text)
-        # A version counted by dates, as 2026.8.7, is above all others by itself.
-        if found is None or tuple(map(int, found.groups())) < MINIMUM:
-            expected = ".".join(map(str, MINIMUM))
-            raise HostError(f"expected flyctl {expected} or later, got {text}: {self.name} version upgrade")
-
-    async def _check_login(self) -> None:
-        try:
-            await self.run("auth", "whoami")
-        except PlatformError as error:
-            way_out = f"log in with `{self.name} auth login`, or set FLY_API_TOKEN"
-            raise PlatformError(f"flyctl has no login that works: {way_out}. {error}") from error
-
-    async def _check_organization(self, organization: str) -> None:
-        known: list[str] = await self.read(sorted, "orgs", "list")
-        if organization not in known:
-            raise ConfigError(f"--org: expected one of {', '.join(known)}, got {organization!r}")
+    def _about_scope(self, argv: tuple[str, ...]) -> str:
+        """What a token of one app lacks, after a refusal that may come of that; whoami says nothing of it."""
+        token = variables.token_name(os.environ)
+        if not token or argv[:2] not in _OF_AN_ORGANIZATION:
+            return ""
+        return (
+            f"\nThis takes a token of the organization. If the one in {token} is of one app "
+            f"(`{self.name} tokens create deploy`), {variables.renewal(self.name, token, self.organization)}"
+        )
 
 
 async def _interrupt(process: trio.Process) -> None:
@@ -146,8 +121,5 @@ async def _interrupt(process: trio.Process) -> None:
 
 def _tail(output: bytes) -> str:
     """The last lines, indented, without the user's tokens."""
-    text = output.decode(errors="replace")
-    for name in _TOKENS:
-        if token := os.environ.get(name, "").strip():
-            text = text.replace(token, f"${name}")
+    text = variables.without_tokens(output.decode(errors="replace"), os.environ)
     return "\n".join(f"    {line}" for line in text.splitlines()[-_TAIL_LINES:]) or "    (it said nothing)"

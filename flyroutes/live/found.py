@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from flyroutes.machines_api.answers import AppInfo, MachineInfo
 
-_RESTING = ("stopped", "suspended")
+_RESTING = ("created", "stopped", "suspended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Machine:
     checked: bool = False
     """Whether it is configured to have health checks at all."""
     rests: bool = False
-    """Whether Fly Proxy may stop it, and starts it at the next request."""
+    """Whether it may stand still: Fly Proxy starts it at a request, or it is a stand-by for another."""
     label: str = ""
     """The tag of its image."""
     role: str = ""
@@ -48,12 +48,12 @@ class Machine:
 
     @property
     def resting(self) -> bool:
-        """Whether it is stopped or suspended."""
+        """Whether it stands still and can be started."""
         return self.state in _RESTING
 
     @property
     def healthy(self) -> bool:
-        """Started with every check passing, or stopped where the proxy may do that."""
+        """Started with every check passing, or still where it may be that."""
         if self.resting:
             return self.rests
         reported = self.checks or not self.checked
@@ -68,7 +68,7 @@ class App:
     organization: str = ""
     network: str = ""
     unfinished: bool = False
-    """Whether its newest release never became complete; `fly scale count` refuses such an app."""
+    """Whether its newest release never became complete."""
     ips: tuple[IPInfo, ...] = ()
     machines: tuple[Machine, ...] = ()
 
@@ -126,7 +126,8 @@ def machine(data: Mapping[str, Any]) -> Machine:
         checks=tuple((check["name"], check["status"]) for check in data.get("checks") or ()),
         checked=bool(config.get("checks")) or any(service.get("checks") for service in services),
         # Printed as false, true or "suspend"; the API also takes the words of fly.toml.
-        rests=any(service.get("autostop") not in (None, False, "off") for service in services),
+        rests=bool(config.get("standbys"))
+        or any(service.get("autostop") not in (None, False, "off") for service in services),
         label=(data.get("image_ref") or {}).get("tag") or "",
         role=(config.get("metadata") or {}).get(METADATA) or "",
     )

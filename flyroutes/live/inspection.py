@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from flyroutes.live import found
-from flyroutes.live.flyctl import Flyctl
+from flyroutes.live import found, login
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flyroutes.live.flyctl import Flyctl
     from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
 
@@ -22,7 +22,7 @@ _AT_ONCE = 3
 
 async def with_flyctl(environment: Environment, directory: Path) -> tuple[Flyctl, found.Apps]:
     """The user's flyctl, run in `directory`, and the environment's apps as it shows them."""
-    fly = await Flyctl.connect(directory, environment.organization)
+    fly = await login.connect(directory, environment.organization)
     return fly, await organization(fly, environment)
 
 

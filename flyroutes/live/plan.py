@@ -169,7 +169,7 @@ def _run(environment: Environment, part: Part) -> Step:
 def _start(app: App) -> Iterator[Step]:
     """What stands still and nobody else would start."""
     for machine in app.machines:
-        if not machine.rests and (machine.resting or machine.state == "created"):
+        if machine.resting and not machine.rests:
             yield Step(
                 ("machine", "start", machine.id, "-a", app.name), f"start Machine {machine.id} of {app.name}"
             )

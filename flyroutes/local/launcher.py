@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import json
 import math
 import socket
 import time
@@ -12,7 +11,13 @@ from typing import Any
 
 import trio
 
+from flyroutes.local import channel
+from flyroutes.text import clipped
+
 _LINES_HELD = 10_000
+_LONGEST = {"message": 20_000}
+_LONGEST_FIELD = 1_000
+"""Characters of a line's message, and of each other field of it, that are told."""
 
 
 class Launcher:
@@ -31,7 +36,8 @@ class Launcher:
         if self._dropped:
             fields["lines_dropped_before"] = self._dropped
             self._dropped = 0
-        self.say({"log": {"time": time.time(), "source": source, "message": message, **fields}})
+        line = {"source": source, "message": message, **fields}
+        self.say({"log": {"time": time.time(), **{name: _told(name, value) for name, value in line.items()}}})
 
     def say(self, event: dict[str, Any], files: Sequence[int] = ()) -> None:
         """Queue one event with open files; it is never dropped."""
@@ -42,4 +48,13 @@ class Launcher:
         sock = trio.socket.from_stdlib_socket(self._socket)
         async for event, files in self._queue:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
-            await sock.sendmsg([json.dumps(event, default=str).encode()], rights)
+            try:
+                await sock.sendmsg([channel.packet(event)], rights)
+            except OSError as error:
+                if not channel.is_too_long(error):
+                    raise
+                await sock.send(channel.replacement(f"an event was not sent ({error.strerror})"))
+
+
+def _told(name: str, value: object) -> object:
+    return clipped(value, _LONGEST.get(name, _LONGEST_FIELD)) if isinstance(value, str) else value

@@ -151,7 +151,9 @@ def problems(evidence: Evidence, roles: Sequence[str] = ROUTES) -> tuple[Problem
 
 
 def _token(code: str, sentence: str, environment: Environment, exit_status: int = 1) -> Problem:
-    command = f"export FLY_API_TOKEN=$(fly tokens create org -o {environment.organization} -x 2h)"
+    # flyctl would use the refused token too, and prefers it to a login.
+    first = "unset FLY_ACCESS_TOKEN FLY_API_TOKEN; " if code == "token-refused" else ""
+    command = f"{first}export FLY_API_TOKEN=$(fly tokens create org -o {environment.organization} -x 2h)"
     return Problem(code, sentence, command, exit_status=exit_status)
 
 

@@ -75,7 +75,8 @@ def try_tcp(address: Address, probe: Probe) -> Outcome:
             answer = sock.recv(100)
             return ("ok", "echoed") if answer == b"ping\n" else ("closed", repr(answer))
         path = probe.get("path", "/healthz")
-        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {probe['host']}\r\nConnection: close\r\n\r\n".encode())
+        host = f"[{probe['host']}]" if ":" in probe["host"] else probe["host"]
+        sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         status = sock.recv(100).split(b"\r\n")[0].decode(errors="replace")
         if not status:
             return "closed", "no answer"

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import trio
-
-if TYPE_CHECKING:
-    from server import Target
+from target import Target
 
 
-class UnexpectedAnswerError(Exception):
-    """A sibling answered, but not as it should. The text names no address: it is shown to the public."""
-
-
-class NoMachineError(Exception):
-    """The name leads to no started Machine. The text is shown to the public."""
+class SiblingError(Exception):
+    """A sibling does not answer as it should. The text names no address: it is shown to the public."""
 
 
 @dataclass(frozen=True)
@@ -27,27 +20,15 @@ class Finding:
 
     route: str
     target: Target
-    milliseconds: float
-    """From looking up the name to the whole answer, or to giving up."""
-    tried: list[str]
-    """Addresses, in the order in which they were asked."""
-    answer: dict[str, Any] = field(default_factory=dict)
-    """What the sibling says of itself: app, machine, region."""
-    error: BaseException | None = None
-
-
-def is_address(host: str) -> bool:
-    """Return whether `host` is an IP address rather than a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    milliseconds: float  # from looking up the name to the whole answer, or to giving up
+    tried: list[str]  # addresses, in the order in which they were asked
+    answer: dict[str, Any]  # what the sibling says of itself: app, machine, region
+    error: BaseException | None
 
 
 def public_name(target: Target) -> str:
     """Return `target` as anybody may see it: no address, no Machine ID as in `<id>.vm.<app>.internal`."""
-    if is_address(target.host):
+    if target.is_address:
         return f"(an address):{target.port}"
     return f"(one Machine):{target.port}" if ".vm." in target.host.lower() else str(target)
 
@@ -55,7 +36,7 @@ def public_name(target: Target) -> str:
 def reason(error: BaseException, seconds: float) -> str:
     """Return `error` in words that give no address away."""
     match error:
-        case UnexpectedAnswerError() | NoMachineError():
+        case SiblingError():
             return str(error)
         case trio.TooSlowError():
             return f"no answer within {seconds:g} s"
@@ -71,21 +52,14 @@ def reason(error: BaseException, seconds: float) -> str:
 
 def for_public(finding: Finding, seconds: float) -> dict[str, Any]:
     """Return what anybody may know of `finding`: no address and no Machine ID."""
-    return {
-        "route": finding.route,
-        "target": public_name(finding.target),
-        "ok": finding.error is None,
-        "latency_ms": round(finding.milliseconds, 1) if finding.error is None else None,
-        "reason": None if finding.error is None else reason(finding.error, seconds),
-    }
+    error, row = finding.error, {"route": finding.route, "target": public_name(finding.target)}
+    if error is None:
+        return row | {"ok": True, "latency_ms": round(finding.milliseconds, 1), "reason": None}
+    return row | {"ok": False, "latency_ms": None, "reason": reason(error, seconds)}
 
 
 def for_owner(finding: Finding, seconds: float) -> dict[str, Any]:
     """Return everything known of `finding`."""
-    return for_public(finding, seconds) | {
-        "target": str(finding.target),
-        "tried": finding.tried,
-        "machine": finding.answer.get("machine"),
-        "region": finding.answer.get("region"),
-        "error": None if finding.error is None else repr(finding.error),
-    }
+    more = {key: finding.answer.get(key) for key in ("machine", "region")}
+    more["error"] = None if finding.error is None else repr(finding.error)
+    return for_public(finding, seconds) | more | {"target": str(finding.target), "tried": finding.tried}

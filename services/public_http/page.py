@@ -7,25 +7,16 @@ import hashlib
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from typing import Any
 
 HERE = Path(__file__).parent
 STYLE = (HERE / "page.css").read_text(encoding="utf-8")
 PAGE = Template((HERE / "page.html").read_text(encoding="utf-8"))
 # Even if a value slipped through unescaped, the browser would run and load nothing but this very style.
 # Source: https://www.w3.org/TR/CSP3/
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
-)
+DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+REST = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+POLICY = f"default-src 'none'; style-src 'sha256-{DIGEST}'; {REST}"
 
 ROUTES = {
     "flycast": ("Flycast", "Private HTTP through Fly Proxy", "0.0.0.0"),
@@ -43,7 +34,7 @@ CARD = Template("""\
 </li>""")
 
 
-def card(row: Mapping[str, Any]) -> str:
+def card(row: dict[str, Any]) -> str:
     """Return the HTML of one route; `row` is one of /reach, as the public sees it."""
     name, how, bind = ROUTES[row["route"]]
     unit = f"{row['latency_ms']:.1f} <small>ms</small>" if row["ok"] else escape(row["reason"])
@@ -53,19 +44,11 @@ def card(row: Mapping[str, Any]) -> str:
     )
 
 
-def verdict(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return the headline for `rows` and its class: up, partly or down."""
-    good = sum(row["ok"] for row in rows)
-    if good == len(rows):
-        return "All routes answer", "up"
-    if good == 0:
-        return "Only this page answers", "down"
-    return f"{good} of {len(rows)} other routes answer", "partly"
-
-
-def render(machine: Mapping[str, str | None], rows: Sequence[Mapping[str, Any]]) -> str:
+def render(machine: dict[str, str | None], rows: list[dict[str, Any]]) -> str:
     """Return the page that `machine` shows for `rows`."""
-    headline, state = verdict(rows)
+    good = sum(row["ok"] for row in rows)
+    extremes = {len(rows): ("All routes answer", "up"), 0: ("Only this page answers", "down")}
+    headline, state = extremes.get(good, (f"{good} of {len(rows)} other routes answer", "partly"))
     who = {key: escape(value or "not on Fly") for key, value in machine.items()}
     cards = "\n".join(card(row) for row in rows)
     return PAGE.substitute(who, style=STYLE, headline=headline, state=state, cards=cards)

@@ -7,94 +7,58 @@ import json
 import random
 import secrets
 import socket
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h11
 import trio
-from finding import Finding, NoMachineError, UnexpectedAnswerError, is_address
-from startup import log
+from finding import Finding, SiblingError
+from guard import log
+from target import Target
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from server import Config, Target
-
-    Answer = dict[str, Any]
-    Attempt = Callable[[Target, list[str]], Awaitable[Answer]]
-
-FRESH_FOR = 2.0
-"""Seconds for which findings are given out again: it bounds how often strangers make this app call others."""
-HEAD_START = 0.3
-"""Seconds that one Machine has before the next is asked as well."""
-LONGEST_ANSWER = 65_536
-"""Bytes of an answer that are read; /whoami takes a hundredth."""
-RESEND_AFTER = 0.5
-"""Seconds after which a datagram counts as lost."""
+Answer = dict[str, Any]
+Ask = Callable[[str], Awaitable[Answer]]
+FRESH_FOR = (
+    2.0  # seconds for which findings are given out again: so often strangers make this app call others
+)
+HEAD_START = 0.3  # seconds that one Machine has before the next is asked as well
+LONGEST_ANSWER = 65_536  # bytes of an answer that are read; /whoami takes a hundredth
+RESEND_AFTER = 0.5  # seconds after which a datagram counts as lost
 
 
-async def connect(address: str, port: int) -> trio.SocketStream:
-    """Return a TCP connection to an address, not a name, for whom `trio.open_tcp_stream` hides the errno."""
-    sock = trio.socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        await sock.connect((address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return trio.SocketStream(sock)
-
-
-async def ask_http(host: str, port: int, address: str) -> Answer:
-    """Return what GET /whoami says at `address`.
-
-    Raises OSError, h11.RemoteProtocolError or UnexpectedAnswerError.
-    """
-    async with await connect(address, port) as stream:
-        connection = h11.Connection(h11.CLIENT)
-        headers = [("host", host), ("connection", "close")]
-        request = connection.send(h11.Request(method="GET", target="/whoami", headers=headers))
-        await stream.send_all(request + connection.send(h11.EndOfMessage()))
-        return identity(await read_answer(stream, connection))
-
-
-async def read_answer(stream: trio.SocketStream, connection: h11.Connection) -> bytes:
-    """Return the body of the one answer on `stream`."""
-    body = b""
-    while True:
-        event = connection.next_event()
-        if event is h11.NEED_DATA:
-            connection.receive_data(await stream.receive_some(LONGEST_ANSWER))
-        elif isinstance(event, h11.Response) and event.status_code != 200:
-            raise UnexpectedAnswerError(f"expected status 200, got {event.status_code}")
-        elif isinstance(event, h11.Data):
-            body += event.data
-            if len(body) > LONGEST_ANSWER:
-                raise UnexpectedAnswerError(f"expected at most {LONGEST_ANSWER} bytes, got more")
-        elif isinstance(event, h11.EndOfMessage):
-            return body
-
-
-def identity(body: bytes) -> Answer:
-    """Return the JSON object in `body`; raise UnexpectedAnswerError if there is none."""
+async def ask_http(target: Target, address: str) -> Answer:
+    """Return what GET /whoami says at `address`."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with trio.socket.socket(family) as sock:  # trio.open_tcp_stream would hide the errno
+        await sock.connect((address, target.port))
+        http, body = h11.Connection(h11.CLIENT), b""
+        headers = [("host", target.host), ("connection", "close")]
+        request = http.send(h11.Request(method="GET", target="/whoami", headers=headers))
+        await trio.SocketStream(sock).send_all(request)
+        http.send(h11.EndOfMessage())
+        while not isinstance(event := http.next_event(), h11.EndOfMessage):
+            if event is h11.NEED_DATA:
+                http.receive_data(await sock.recv(LONGEST_ANSWER))
+            elif isinstance(event, h11.Response) and event.status_code != 200:
+                raise SiblingError(f"expected status 200, got {event.status_code}")
+            elif isinstance(event, h11.Data):
+                body += event.data
+                if len(body) > LONGEST_ANSWER:
+                    raise SiblingError(f"expected at most {LONGEST_ANSWER} bytes, got more")
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UnexpectedAnswerError("expected JSON, got something else") from error
-    if not isinstance(answer, dict):
-        raise UnexpectedAnswerError("expected a JSON object, got another value")
-    return answer
+        raise SiblingError("expected JSON, got something else") from error
+    if isinstance(answer, dict):
+        return answer
+    raise SiblingError("expected a JSON object, got another value")
 
 
-async def first_answer(
-    addresses: list[str], ask: Callable[[str], Awaitable[Answer]], tried: list[str]
-) -> Answer:
-    """Ask `addresses` one after the other until one answers; raise the last error if none does.
-
-    The next is asked when one fails, or has not answered for a moment: a Machine that is gone without a word
-    must not use up everybody's time. `tried` grows as they are asked.
-    """
-    answers: list[Answer] = []
-    errors: list[Exception] = []
+async def first_answer(addresses: list[str], ask: Ask, tried: list[str]) -> Answer:
+    """Ask `addresses` one after the other until one answers; raise the last error if none does. The next is
+    asked when one fails, or is silent: a Machine that is gone must not use up everybody's time."""
+    answers, errors = list[Answer](), list[Exception]()
 
     async def attempt(address: str, failed: trio.Event) -> None:
         tried.append(address)
@@ -118,37 +82,32 @@ async def first_answer(
 
 
 async def try_flycast(target: Target, tried: list[str]) -> Answer:
-    """Ask the API through Fly Proxy, which picks a Machine and starts one if it has to."""
-    # The ordinary resolver: the name stands for one address of the app, whatever its Machines do.
+    """Ask the API at its one address through Fly Proxy, which picks a Machine and starts one if it has to."""
     found = await trio.socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    addresses = [str(address[0]) for *_, address in found]
-    return await first_answer(addresses, partial(ask_http, target.host, target.port), tried)
+    return await first_answer([str(address[0]) for *_, address in found], partial(ask_http, target), tried)
 
 
 async def try_sixpn(target: Target, tried: list[str]) -> Answer:
     """Ask the worker's Machines directly. No proxy chooses among them or wakes them: that is up to us."""
-    addresses = [target.host] if is_address(target.host) else await started_machines(target.host)
+    addresses = [target.host] if target.is_address else await started_machines(target.host)
     random.shuffle(addresses)  # or the first of the list would get all the work
-    return await first_answer(addresses, partial(ask_http, target.host, target.port), tried)
+    return await first_answer(addresses, partial(ask_http, target), tried)
 
 
 async def started_machines(name: str) -> list[str]:
-    """Return the 6PN addresses behind `name`; raise NoMachineError if there is none.
-
-    getaddrinfo would do, but many a libc hands out only some of the addresses, in an order of its own.
-    Source: https://fly.io/docs/networking/private-networking/
-    """
+    """Return the 6PN addresses behind `name`; raise SiblingError if there is none. Not getaddrinfo: many a
+    libc hands out only some. Source: https://fly.io/docs/networking/private-networking/"""
     import dns.asyncresolver
-    import dns.resolver
+    from dns.resolver import NXDOMAIN, LifetimeTimeout, NoAnswer, NoNameservers
 
     try:
         answer = await dns.asyncresolver.resolve(f"{name}.", "AAAA", search=False)
-    except dns.resolver.NXDOMAIN as error:
-        raise NoMachineError("no such name: not an app of this network, or not Fly's resolver") from error
-    except dns.resolver.NoAnswer as error:
-        raise NoMachineError("the name lists no started Machine") from error
-    except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
-        raise NoMachineError("the resolver does not answer for this name") from error
+    except NXDOMAIN as error:
+        raise SiblingError("no such name: not an app of this network, or not Fly's resolver") from error
+    except NoAnswer as error:
+        raise SiblingError("the name lists no started Machine") from error
+    except (NoNameservers, LifetimeTimeout) as error:
+        raise SiblingError("the resolver does not answer for this name") from error
     return [record.address for record in answer]
 
 
@@ -158,10 +117,9 @@ async def try_udp(target: Target, tried: list[str]) -> Answer:
     # Source: https://fly.io/docs/networking/udp-and-tcp/
     family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
     found = await trio.socket.getaddrinfo(target.host, target.port, family=family, type=socket.SOCK_DGRAM)
-    address = found[0][4]
-    tried.append(str(address[0]))
+    tried.append(str(found[0][4][0]))
     with trio.socket.socket(family, socket.SOCK_DGRAM) as sock:
-        await sock.connect(address)  # from here on the kernel drops what others send
+        await sock.connect(found[0][4])  # from here on the kernel drops what others send
         token = secrets.token_bytes(16)
         while True:
             await sock.send(token)
@@ -171,34 +129,16 @@ async def try_udp(target: Target, tried: list[str]) -> Answer:
                 return {}
 
 
-async def try_route(route: str, attempt: Attempt, target: Target, seconds: float) -> Finding:
-    """Return what comes of `attempt` within `seconds`. A dead sibling is a finding, never an exception."""
-    tried: list[str] = []
-    answer, failure = {}, None
-    started = trio.current_time()
-    try:
-        with trio.fail_after(seconds):
-            answer = await attempt(target, tried)
-    except Exception as error:
-        failure = error
-        log("route_failed", route=route, error=repr(error), tried=tried)
-    milliseconds = 1000 * (trio.current_time() - started)
-    return Finding(route, target, milliseconds, tried, answer, failure)
+ATTEMPTS = {"flycast": try_flycast, "6pn": try_sixpn, "udp": try_udp}
 
 
 class Reach:
     """The latest findings, and the only way to new ones."""
 
-    def __init__(self, config: Config) -> None:
-        self._seconds = config.reach_timeout
-        self._routes = (
-            ("flycast", try_flycast, config.flycast_api),
-            ("6pn", try_sixpn, config.sixpn_worker),
-            ("udp", try_udp, config.udp_echo),
-        )
-        self._one_at_a_time = trio.Lock()
-        self._findings: list[Finding] = []
-        self._fresh_until = float("-inf")
+    def __init__(self, targets: dict[str, Target], seconds: float) -> None:
+        self._targets, self._seconds = targets, seconds
+        self._one_at_a_time, self._fresh_until = trio.Lock(), float("-inf")
+        self._findings: dict[str, Finding] = {}
 
     async def findings(self) -> list[Finding]:
         """Return one finding per route, at most FRESH_FOR seconds old. Many callers at once share one try."""
@@ -206,17 +146,21 @@ class Reach:
             if trio.current_time() >= self._fresh_until:
                 # At the top of this file it would be a third of a cold start, later a part of every latency.
                 importlib.import_module("dns.asyncresolver")
-                self._findings = await self._try_all()
+                async with trio.open_nursery() as nursery:
+                    for route in self._targets:
+                        nursery.start_soon(self._try, route)
                 self._fresh_until = trio.current_time() + FRESH_FOR
-            return self._findings
+            return [self._findings[route] for route in self._targets]
 
-    async def _try_all(self) -> list[Finding]:
-        findings: dict[str, Finding] = {}
-
-        async def keep(route: str, attempt: Attempt, target: Target) -> None:
-            findings[route] = await try_route(route, attempt, target, self._seconds)
-
-        async with trio.open_nursery() as nursery:
-            for row in self._routes:
-                nursery.start_soon(keep, *row)
-        return [findings[route] for route, *_ in self._routes]
+    async def _try(self, route: str) -> None:
+        """Note what comes of trying `route`. A dead sibling is a finding, never an exception."""
+        target, tried, answer, failure = self._targets[route], list[str](), {}, None
+        started = trio.current_time()
+        try:
+            with trio.fail_after(self._seconds):
+                answer = await ATTEMPTS[route](target, tried)
+        except Exception as error:
+            failure = error
+            log("route_failed", route=route, error=repr(error), tried=tried)
+        spent = 1000 * (trio.current_time() - started)
+        self._findings[route] = Finding(route, target, spent, tried, answer, failure)

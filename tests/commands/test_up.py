@@ -18,7 +18,8 @@ from tests.support.command import COMMAND, ROOT, alive, children, descendants, f
 from tests.support.patience import PROGRAM_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
 
 
 def _free_port() -> int:
@@ -45,17 +46,20 @@ class Up:
 
 
 @asynccontextmanager
-async def _run_up(*arguments: str) -> AsyncIterator[Up]:
+async def _run_up(*arguments: str, env: Mapping[str, str] | None = None) -> AsyncIterator[Up]:
     command = [*COMMAND, "up", "--port", str(_free_port()), *arguments]
     process = await trio.lowlevel.open_process(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, env=env
     )
-    running = Up(process)
-    await running.until("logs follow")
-    yield running
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
+    try:
+        running = Up(process)
+        await running.until("logs follow")
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        with trio.CancelScope(shield=True):
+            await process.wait()
 
 
 @pytest.fixture
@@ -109,6 +113,47 @@ async def test_a_second_terminal_breaks_and_mends_it(up: Up) -> None:
         *("cut off: nothing; delay between regions: on\n", "200"),
         *("cut off: nothing; delay between regions: off\n", "200"),
     ]
+
+
+_NOISY = """
+app = "noisy"
+[processes]
+app = '''python -c "print('\\x1b[2J\\u2603\\ttab', flush=True); import time; time.sleep(600)"'''
+"""
+
+
+async def test_what_an_app_says_is_made_visible_whatever_the_terminal_can_show(tmp_path: Path) -> None:
+    (tmp_path / "fly.toml").write_text(_NOISY)
+    plain = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    async with _run_up(str(tmp_path / "fly.toml"), env=plain) as up:
+        await up.until("tab")
+        assert r"[info] \x1b[2J\u2603" + "\ttab" in up.printed
+        assert "\x1b" not in up.printed
+        assert up.process.poll() is None
+
+
+_LONG_HOST = """
+import socket
+shared = socket.gethostbyname("public-http.fly.dev")  # the address of many apps: Host says which
+with socket.create_connection((shared, 80), 5) as client:
+    client.sendall(b"GET / HTTP/1.1\\r\\nHost: " + b"\\xff" * 40_000 + b"\\r\\n\\r\\n")
+    print(client.recv(12))
+"""
+
+
+async def test_no_request_however_long_ends_up() -> None:
+    async with _run_up("fly/public_http.toml") as up:
+        port = re.search(r"127\.0\.0\.1:(\d+)/", up.printed)
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", int(port[1])), 5) as client:
+            client.sendall(b"\xff" * 40_000 + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(12) == b"HTTP/1.1 400"
+        asked = await flyroutes("run", "--", "python", "-c", _LONG_HOST)
+        assert asked.stdout == "b'HTTP/1.1 400'\n", asked
+        await up.until("characters more)")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/healthz", timeout=10) as page:
+            assert page.status == 200
+        assert up.process.poll() is None
 
 
 async def test_a_taken_port_is_named(up: Up) -> None:

@@ -13,10 +13,11 @@ import pytest
 import trio
 
 from flyroutes.errors import PlatformError
-from flyroutes.live import deploy
+from flyroutes.live import deploy, login
 from flyroutes.live.flyctl import Flyctl
 from flyroutes.reference import CLIENT, FLYCAST, PUBLIC, WORKER, Environment
 from tests.live.organization import Organization, words
+from tests.standin.harness import INTERRUPTED
 from tests.support.command import COMMAND, ROOT, alive, descendants, flyroutes
 from tests.support.patience import SECONDS, eventually
 
@@ -63,12 +64,23 @@ async def test_under_its_other_name(organization: Organization, tmp_path: Path) 
     assert f"flyctl apps create {organization.app(PUBLIC)} -o personal -y" in done.stdout.splitlines()
 
 
-VERSIONS = {"0.3.152": 1, "0.4.70": 1, "dev": 1, "0.4.71": 0, "0.10.0": 0, "1.0.0-beta": 0, "2026.9.1": 0}
+VERSIONS = {
+    "0.3.152": 1, "0.4.70": 1, "dev": 1, "0.4.71": 0, "0.10.0": 0, "1.0.0-beta": 0,
+    "2026.9.1": 0, "2026.9.1-stable.2": 0, "2026.7.14": 0, "2026.7.13": 1, "2024.2.14": 1,
+}  # fmt: skip
+BUILDS = ("2026.9.1-master.1788220800", "0.4.99")
+"""Of a developer: of the day on which it was built (flyctl internal/buildinfo/env_dev.go), or renamed."""
 
 
-@pytest.mark.parametrize(("version", "status"), VERSIONS.items())
-async def test_versions(organization: Organization, version: str, status: int) -> None:
-    organization.standin.set_version(version)
+@pytest.mark.parametrize(
+    ("version", "environment", "status"),
+    [
+        *((version, "production", status) for version, status in VERSIONS.items()),
+        *((version, "development", 1) for version in BUILDS),
+    ],
+)
+async def test_versions(organization: Organization, version: str, environment: str, status: int) -> None:
+    organization.standin.set_version(version, environment)
     done = await organization("status")
     assert done.returncode == status, done
     assert status == 0 or all(w in done.stderr for w in ("0.4.71", version, "fly version upgrade"))
@@ -76,9 +88,50 @@ async def test_versions(organization: Organization, version: str, status: int) -
 
 async def test_without_a_login(organization: Organization) -> None:
     organization.standin.set_login(None)
-    done = await organization("deploy")
+    done = await organization("deploy", FLY_API_TOKEN="")
     assert (done.returncode, organization.changing()) == (1, []), done
     assert "`fly auth login`" in done.stderr
+    assert "unset" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["FLY_API_TOKEN", "FLY_ACCESS_TOKEN"])
+async def test_an_expired_token_is_to_be_unset_and_no_login_helps(
+    organization: Organization, name: str
+) -> None:
+    done = await organization("deploy", "--plan", **{name: "fm2_expired"})
+    assert (done.returncode, organization.changing()) == (1, []), done
+    assert f"the token in {name} does not work" in done.stderr
+    assert f"`unset {name}`" in done.stderr
+    assert f"export {name}=$(fly tokens create org -o personal -x 2h)" in done.stderr
+    assert "auth login" not in done.stderr
+    assert "fm2_expired" not in done.stderr
+    mended = await organization("deploy", "--plan", FLY_API_TOKEN="", FLY_ACCESS_TOKEN="")
+    assert mended.returncode == 0, mended
+
+
+async def test_a_token_of_one_app_is_told_what_it_lacks(organization: Organization) -> None:
+    token = organization.standin.app_token()
+    for command in (["deploy"], ["status"], ["destroy", "-y"]):
+        done = await organization(*command, FLY_API_TOKEN=token)
+        assert (done.returncode, organization.changing()) == (1, []), done
+        for said in (
+            "Not authorized",
+            "a token of the organization",
+            "the one in FLY_API_TOKEN is of one app",
+        ):
+            assert said in done.stderr
+        assert "fly tokens create org -o personal" in done.stderr
+        assert token not in done.stderr
+    organization.standin.fault("apps", "list", do="fail-before")
+    done = await organization("status", FLY_API_TOKEN="")
+    assert (done.returncode, "token of the organization" in done.stderr) == (1, False), "it was the login"
+
+
+async def test_an_organization_that_a_token_does_not_see(organization: Organization) -> None:
+    done = await flyroutes("status", "--org", "other", env=organization.standin.env())
+    assert (done.returncode, "the token in FLY_API_TOKEN sees no other" in done.stderr) == (2, True), done
+    done = await flyroutes("status", "--org", "other", env=organization.standin.env(FLY_API_TOKEN=""))
+    assert (done.returncode, "token" in done.stderr) == (2, False), done
 
 
 READS = ["version", "orgs list", "apps list", "ips list", "machine list"]
@@ -100,11 +153,19 @@ async def test_json_of_another_shape_is_quoted(monkeypatch: pytest.MonkeyPatch, 
         await fly.read(lambda data: data["Version"], "version")
 
 
+async def test_json_without_an_end_is_quoted(tmp_path: Path) -> None:
+    fly = _script(tmp_path, "yes '[' | head -n 200000")
+    with pytest.raises(
+        PlatformError, match=r"fly apps list --json.*expected flyctl's JSON, got '(\[\\n){100}'"
+    ):
+        await fly.read(list, "apps", "list")
+
+
 def _script(directory: Path, text: str) -> Flyctl:
     program = directory / "fly"
     program.write_text(f"#!/bin/sh\n{text}\n")
     program.chmod(0o755)
-    return Flyctl(str(program), directory)
+    return Flyctl(str(program), directory, "personal")
 
 
 async def test_a_command_beyond_its_limit_is_interrupted(
@@ -113,14 +174,14 @@ async def test_a_command_beyond_its_limit_is_interrupted(
     for name, value in organization.standin.env().items():
         monkeypatch.setenv(name, value)
     organization.standin.fault("apps", "list", do="hang")
-    fly = await Flyctl.connect(ROOT, "personal")
+    fly = await login.connect(ROOT, "personal")
     with (
         trio.fail_after(SECONDS),
         pytest.raises(PlatformError, match=r"`fly apps list` did not end within 1 s"),
     ):
         await fly.run("apps", "list", seconds=1)
     last = organization.standin.journal()[-1]
-    assert (last["argv"], last["status"]) == (["apps", "list"], 128 + signal.SIGINT)
+    assert (last["argv"], last["status"]) == (["apps", "list"], INTERRUPTED)
 
 
 async def test_one_that_does_not_mind_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -156,7 +217,7 @@ async def test_ctrl_c_ends_the_running_command_and_says_how_far_it_came(
     text = (tmp_path / "said").read_text()
     assert f"2 of {len(steps)} steps are done" in text
     assert "Traceback" not in text
-    assert organization.standin.journal()[-1]["status"] == 128 + signal.SIGINT
+    assert organization.standin.journal()[-1]["status"] == INTERRUPTED
     organization.standin.mend()
     assert await organization.plan() == steps[2:]
 
@@ -179,8 +240,8 @@ async def test_what_is_not_healthy_in_time_is_named(
 ) -> None:
     for name, value in organization.standin.env().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(deploy, "HEALTHY_SECONDS", 1.0)
-    fly, here = await Flyctl.connect(ROOT, "personal"), Environment(prefix=organization.prefix)
+    monkeypatch.setattr(deploy, "HEALTHY_SECONDS", 3.0)  # four commands of flyctl, on a busy machine
+    fly, here = await login.connect(ROOT, "personal"), Environment(prefix=organization.prefix)
     client, worker = organization.app(CLIENT), organization.app(WORKER)
     assert organization.standin.fly("apps", "create", client, "-o", "personal", "-y").returncode == 0
     run = ("machine", "run", "python:3.11-slim", "sleep", "inf", "-a", client)

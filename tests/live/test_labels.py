@@ -35,7 +35,7 @@ def test_every_app_has_its_own_and_a_copy_has_the_same(base: Path) -> None:
     assert all(label.startswith("flyroutes-") for label in labels(HERE, base).values())
 
 
-@pytest.mark.parametrize("path", ["fly/flycast_api.toml", "services/flycast_api/whoami.py"])
+@pytest.mark.parametrize("path", ["fly/flycast_api.toml", "services/flycast_api/guard.py"])
 def test_a_changed_file_changes_the_label_of_its_app_alone(base: Path, path: str) -> None:
     before = labels(HERE, base)
     (base / path).write_text((base / path).read_text() + "\n")
@@ -47,7 +47,7 @@ def test_a_renamed_file_is_a_change_and_bytecode_is_none(base: Path) -> None:
     (base / "services/flycast_api/__pycache__").mkdir()
     (base / "services/flycast_api/__pycache__/app.pyc").write_bytes(b"x")
     assert _changed(before, labels(HERE, base)) == set()
-    (base / "services/flycast_api/whoami.py").rename(base / "services/flycast_api/who.py")
+    (base / "services/flycast_api/guard.py").rename(base / "services/flycast_api/guards.py")
     assert _changed(before, labels(HERE, base)) == {FLYCAST}
 
 

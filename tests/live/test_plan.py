@@ -113,6 +113,14 @@ DIFFERENCES = {
         _with(CLIENT, machines=(replace(_app(CLIENT).machines[0], state="stopped"),)),
         ["fly machine start client-iad -a client"],
     ),
+    "a Machine that was never started": (
+        _with(CLIENT, machines=(replace(_app(CLIENT).machines[0], state="created"),)),
+        ["fly machine start client-iad -a client"],
+    ),
+    "a stand-by that was never started": (
+        _with(WORKER, machines=(*_WORKERS, replace(_WORKERS[0], state="created", rests=True))),
+        [],
+    ),
     "a stopped Machine that the proxy starts": (
         _with(FLYCAST, machines=tuple(replace(one, state="stopped") for one in _app(FLYCAST).machines)),
         [],

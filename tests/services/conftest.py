@@ -6,8 +6,11 @@ Nothing sleeps; whatever may hang is under a deadline.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -203,14 +206,32 @@ async def launch(nursery: trio.Nursery) -> AsyncIterator[Callable[..., Awaitable
         await server.process.wait()
 
 
-@pytest.fixture
-def start(launch: Callable[..., Awaitable[Server]]) -> Callable[..., Awaitable[Server]]:
-    """Start `services/<name>` on a free port of loopback and wait until it listens."""
+def edited(name: str, directory: Path, constants: dict[str, float]) -> Path:
+    """Copy `services/<name>` to `directory` and give constants of its server.py other values."""
+    copy = shutil.copytree(SERVICES / name, directory)
+    program = copy / "server.py"
+    for constant, value in constants.items():
+        text, found = re.subn(rf"(?m)^{constant} = [\d._]+", f"{constant} = {value}", program.read_text())
+        assert found == 1, f"expected one line `{constant} = ...` in services/{name}/server.py, got {found}"
+        program.write_text(text)
+    return copy
 
-    async def start(name: str, *, wait: bool = True, **env: str) -> Server:
+
+@pytest.fixture
+def start(launch: Callable[..., Awaitable[Server]], tmp_path: Path) -> Callable[..., Awaitable[Server]]:
+    """Start `services/<name>` on a free port of loopback and wait until it listens.
+
+    `edit` has other values for constants of its server.py.
+    """
+    copies = itertools.count()
+
+    async def start(
+        name: str, *, wait: bool = True, edit: dict[str, float] | None = None, **env: str
+    ) -> Server:
         defaults = {"BIND_HOST": "127.0.0.1", "PORT": "0", "PATH": os.environ["PATH"]}
         settings = {key: value for key, value in (defaults | env).items() if value != "unset"}
-        server = await launch([sys.executable, "server.py"], SERVICES / name, settings)
+        directory = edited(name, tmp_path / f"{name}-{next(copies)}", edit) if edit else SERVICES / name
+        server = await launch([sys.executable, "server.py"], directory, settings)
         if wait:
             await server.event("listening")
         return server

@@ -149,6 +149,13 @@ async def test_failed_connection_is_logged(start: Any, name: str) -> None:
     assert "UnicodeDecodeError" in str((await server.event("connection_failed"))["errors"])
 
 
+async def test_half_closed_client_gets_its_answer(start: Any) -> None:
+    server = await start("flycast_api")
+    await server.request()
+    for _ in range(20):  # whether its end comes before the app's turn is up to chance
+        assert (await do_harm(server, [upgrade(b"x: y")])).startswith(b"HTTP/1.1 403")
+
+
 KEY = b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 MALFORMED = {
     "no key": upgrade(b"x: y").replace(KEY, b""),
@@ -161,7 +168,7 @@ MALFORMED = {
 @pytest.mark.parametrize("handshake", MALFORMED.values(), ids=MALFORMED)
 @pytest.mark.parametrize("name", HTTP_SERVERS)
 async def test_refused_handshake_is_over(start: Any, name: str, handshake: bytes) -> None:
-    server = await start(name, MAX_CONNECTIONS="1", KILL_TIMEOUT="60")
+    server = await start(name, KILL_TIMEOUT="60", edit={"MAX_CONNECTIONS": 1})
     async with await server.connect() as client:
         await client.send(handshake)
         assert (await client.reply()).status in (400, 403)  # 403 is the app's, if it is the first to answer
@@ -171,13 +178,14 @@ async def test_refused_handshake_is_over(start: Any, name: str, handshake: bytes
             pass
     server.signal(signal.SIGTERM)
     assert await server.exit_code(5) == 0
+    assert await server.complaint() == ""  # the app's answer is not a second one
     assert {event["event"] for event in server.events} == {"listening", "stopping", "stopped"}
 
 
 ACCEPTING = """
-import trio
-from startup import Limits, listen
-from serving import application, serve
+import json, socket, trio
+from guard import Guard, serve
+from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
 async def shout(websocket):
@@ -189,9 +197,12 @@ async def never(websocket):
     await websocket.receive()
     await websocket.receive()
 
-limits = Limits(kill_timeout=2, idle_timeout=5, request_timeout=30, max_connections=1)
+listener = socket.create_server(("127.0.0.1", 0))
+host, port = listener.getsockname()
+print(json.dumps({"event": "listening", "address": host, "port": port}), flush=True)
 routes = [WebSocketRoute("/healthz", shout), WebSocketRoute("/never", never)]
-trio.run(serve, application(routes, 0), listen("127.0.0.1", 0), limits)
+tcp = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+trio.run(serve, Guard(Starlette(routes=routes), 5, 30, 1), tcp, 1.6)
 """
 MASKED_HELLO = b"\x81\x85\0\0\0\0hello"
 

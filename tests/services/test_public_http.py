@@ -14,12 +14,8 @@ import pytest
 import trio
 
 TOKEN = "0123456789abcdef"
-DEAD = {
-    "FLYCAST_API": "127.0.0.1:1",
-    "SIXPN_WORKER": "[::1]:1",
-    "UDP_ECHO": "127.0.0.1:1",
-    "REACH_TIMEOUT": "1",
-}
+DEAD = {"FLYCAST_API": "127.0.0.1:1", "SIXPN_WORKER": "[::1]:1", "UDP_ECHO": "127.0.0.1:1"}
+QUICK = {"REACH_TIMEOUT": 1}
 
 
 def at(server: Any) -> str:
@@ -61,14 +57,14 @@ async def test_public_learns_no_address(start: Any, siblings: dict[str, str]) ->
 )
 @pytest.mark.parametrize("token", [TOKEN, "unset"])
 async def test_wrong_token_is_refused(start: Any, header: str, token: str) -> None:
-    server = await start("public_http", REACH_TOKEN=token, **DEAD)
+    server = await start("public_http", edit=QUICK, REACH_TOKEN=token, **DEAD)
     reply = await server.request("/reach", headers=f"authorization: {header}\r\n")
     assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
     assert (await server.request("/reach")).status == 200
 
 
 async def test_dead_siblings_are_rows(start: Any) -> None:
-    server = await start("public_http", REACH_TOKEN=TOKEN, **DEAD)
+    server = await start("public_http", edit=QUICK, REACH_TOKEN=TOKEN, **DEAD)
     rows = (await server.request("/reach")).json()["routes"]
     assert [row["ok"] for row in rows] == [False] * 3
     assert {row["reason"] for row in rows} == {"connection refused: nobody listens on that address and port"}
@@ -80,7 +76,7 @@ async def test_dead_siblings_are_rows(start: Any) -> None:
 
 async def test_names_that_do_not_resolve(start: Any) -> None:
     names = {"FLYCAST_API": "a.invalid:80", "SIXPN_WORKER": "w.invalid:80", "UDP_ECHO": "e.invalid:5"}
-    server = await start("public_http", **names, REACH_TIMEOUT="2")
+    server = await start("public_http", edit={"REACH_TIMEOUT": 2}, **names)
     rows = (await server.request("/reach")).json()["routes"]
     assert [(row["ok"], row["target"]) for row in rows] == [(False, name) for name in names.values()]
     assert all(row["reason"] for row in rows)
@@ -108,7 +104,8 @@ async def test_sibling_is_not_itself(start: Any, nursery: Any, answer: bytes | N
 
     listener = (await nursery.start(trio.serve_tcp, speak, 0))[0]
     port = listener.socket.getsockname()[1]
-    server = await start("public_http", **DEAD | {"FLYCAST_API": f"127.0.0.1:{port}", "REACH_TIMEOUT": "0.5"})
+    flycast = {"FLYCAST_API": f"127.0.0.1:{port}"}
+    server = await start("public_http", edit={"REACH_TIMEOUT": 0.5}, **DEAD | flycast)
     row = (await server.request("/reach")).json()["routes"][0]
     assert (row["ok"], row["reason"]) == (False, reason)
     nursery.cancel_scope.cancel()
@@ -123,7 +120,7 @@ async def test_many_callers_share_one_try(start: Any, nursery: Any) -> None:
 
     listener = (await nursery.start(trio.serve_tcp, count, 0))[0]
     port = listener.socket.getsockname()[1]
-    server = await start("public_http", **DEAD | {"FLYCAST_API": f"127.0.0.1:{port}"})
+    server = await start("public_http", edit=QUICK, **DEAD | {"FLYCAST_API": f"127.0.0.1:{port}"})
     async with trio.open_nursery() as callers:
         for _ in range(20):
             callers.start_soon(server.request, "/reach")
@@ -136,10 +133,11 @@ async def test_every_machine_is_tried(start_script: Any, start: Any) -> None:
     script = """
 import functools, json, trio
 from reach import ask_http, first_answer
+from target import Target
 
 async def main():
     tried = []
-    ask = functools.partial(ask_http, "x", PORT)
+    ask = functools.partial(ask_http, Target("x", PORT))
     answer = await first_answer(["127.0.0.1", "::ffff:127.0.0.1", "::1"], ask, tried)
     print(json.dumps({"event": "listening", "machine": answer["machine"], "tried": tried}), flush=True)
 
@@ -151,18 +149,16 @@ trio.run(main)
 
 async def test_imports_are_no_part_of_latency(start_script: Any) -> None:
     script = """
-import json, os, sys, trio
-import app, reach, server
+import json, sys, trio
+import reach, server
 
-def imported():
-    return "dns.asyncresolver" in sys.modules
+async def ask(target, tried):
+    seen[target] = "dns.asyncresolver" in sys.modules
+    return {}
 
-async def try_route(route, *rest):
-    seen[route] = imported()
-
-seen = {"at the start": imported()}
-reach.try_route = try_route
-trio.run(reach.Reach(server.load_config(os.environ)).findings)
+seen = {"at the start": "dns.asyncresolver" in sys.modules}
+reach.ATTEMPTS = dict.fromkeys(reach.ATTEMPTS, ask)
+trio.run(reach.Reach({route: route for route in reach.ATTEMPTS}, 1).findings)
 print(json.dumps({"event": "listening", "seen": seen}), flush=True)
 """
     seen = (await start_script(script, beside="public_http")).events[0]["seen"]
@@ -207,7 +203,8 @@ except Exception as error:
 
 
 async def test_machine_id_in_a_target_stays_private(start: Any) -> None:
-    server = await start("public_http", **DEAD | {"SIXPN_WORKER": "148e21.VM.sixpn-worker.invalid:80"})
+    one_machine = {"SIXPN_WORKER": "148e21.VM.sixpn-worker.invalid:80"}
+    server = await start("public_http", edit=QUICK, **DEAD | one_machine)
     assert (await server.request("/reach")).json()["routes"][1]["target"] == "(one Machine):80"
     assert b"148e21" not in (await server.request("/")).body
 
@@ -227,7 +224,7 @@ async def test_page_for_people(start: Any, siblings: dict[str, str]) -> None:
 
 
 async def test_page_policy_allows_its_style_only(start: Any) -> None:
-    server = await start("public_http", **DEAD)
+    server = await start("public_http", edit=QUICK, **DEAD)
     reply = await server.request("/")
     style = re.search(r"<style>(.*?)</style>", reply.body.decode(), re.DOTALL)
     assert style

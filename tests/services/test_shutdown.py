@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -56,8 +57,7 @@ async def test_job_in_flight_is_finished(start: Any) -> None:
 
 LATE_SIGNALS = """
 # A server that gets one more signal just as it has stopped waiting for them, and one at its very end.
-import atexit, contextlib, os, signal, trio
-import server
+import atexit, contextlib, os, runpy, signal, trio
 
 receiver = trio.open_signal_receiver
 
@@ -71,7 +71,7 @@ def then_one_more(*numbers):
 
 trio.open_signal_receiver = then_one_more
 atexit.register(os.kill, os.getpid(), signal.SIGINT)
-server.main()
+runpy.run_path("server.py", run_name="__main__")
 """
 
 
@@ -117,6 +117,55 @@ async def test_request_behind_the_last_does_not_hold_up(start: Any) -> None:
         assert await server.exit_code(5) == 0
 
 
+OWN_APP = """
+import contextlib, json, socket, trio
+from guard import Guard, log, serve
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    log("opened")
+    yield {"handed": "on"}
+    await trio.sleep(0)
+    log("closed")
+
+async def echo(request):
+    body = await request.body()
+    log("served", state=request.state.handed)
+    return Response(body)
+
+listener = socket.create_server(("127.0.0.1", 0))
+host, port = listener.getsockname()
+print(json.dumps({"event": "listening", "address": host, "port": port}), flush=True)
+tcp = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+app = Starlette(routes=[Route("/", echo, methods=["POST"])], lifespan=lifespan)
+trio.run(serve, Guard(app, 10, 60, 100), tcp, 48)
+"""
+
+
+async def test_lifespan_and_no_request_after_the_last(start_script: Any) -> None:
+    server = await start_script(OWN_APP)
+    async with await server.connect() as client:
+        await client.send(post("/", 2, "expect: 100-continue\r\n"))
+        await client.reply()
+        server.signal(signal.SIGTERM)
+        await server.event("stopping")
+        await client.send(b"hi" + post("/", 0))
+        assert (await client.rest()).endswith(b"hi")
+    assert await server.exit_code(5) == 0
+    assert (await server.event("served"))["state"] == "on"
+    words = ["listening", "opened", "stopping", "served", "closed", "stopped"]
+    assert [event["event"] for event in server.events] == words
+
+
+async def test_lifespan_that_fails_ends_the_server(start_script: Any) -> None:
+    server = await start_script(OWN_APP.replace('log("opened")', 'raise OSError("no database")'))
+    assert await server.exit_code(5) == 1
+    assert "no database" in await server.complaint()
+
+
 async def test_no_connections_while_leaving(start: Any) -> None:
     server = await start("flycast_api")
     async with await server.connect() as client:
@@ -132,7 +181,7 @@ async def test_no_connections_while_leaving(start: Any) -> None:
 
 
 async def test_work_out_of_time_is_dropped(start: Any) -> None:
-    server = await start("sixpn_worker", KILL_TIMEOUT="1", MAX_ROUNDS="1000000")
+    server = await start("sixpn_worker", KILL_TIMEOUT="1", edit={"MAX_ROUNDS": 1000000})
     async with await server.connect() as client:
         body = b'{"rounds": 1000000}'
         await client.send(post("/jobs", len(body)) + body)
@@ -156,17 +205,19 @@ async def test_second_signal_ends_it(start: Any) -> None:
 
 @pytest.mark.parametrize("trickle", [False, True], ids=["reads nothing", "reads a little"])
 async def test_client_that_does_not_read(start: Any, trickle: bool) -> None:
-    server = await start("flycast_api", KILL_TIMEOUT="1.5", REQUEST_TIMEOUT="600")
+    server = await start("flycast_api", KILL_TIMEOUT="1.5", edit={"REQUEST_TIMEOUT": 600})
     request = post("/echo", 60_000) + b"x" * 60_000
     async with await server.connect() as client, trio.open_nursery() as nursery:
-        with trio.move_on_after(1):  # after a while neither side can send any more: that is the state we want
-            while True:
-                await client.stream.send_all(request)
+        rest, full = request, False
+        while not full:  # until neither side can send any more
+            with trio.move_on_after(1) as second:
+                rest = rest[await client.stream.socket.send(rest) :] or request
+            full = second.cancelled_caught
 
         async def read_a_little() -> None:
-            while True:
-                await client.stream.receive_some(1)
-                await trio.sleep(0.05)  # not a wait: a slow client is what is tested
+            with suppress(trio.BrokenResourceError):  # the server's end is a reset: much was not read
+                while await client.stream.receive_some(1):
+                    await trio.sleep(0.05)  # not a wait: a slow client is what is tested
 
         if trickle:
             nursery.start_soon(read_a_little)

@@ -25,6 +25,8 @@ async def test_job_is_done(start: Any) -> None:
 
 
 NONSENSE = [b"", b"{", b"7", b"{}", b'{"rounds": 0}', b'{"rounds": 1001}', b'{"rounds": true}', b"[" * 4000]
+NONSENSE += [b'{"rounds": "\\ud800"}', b'{"rounds": %b}' % (b"9" * 4000)]  # half a character; a long number
+NONSENSE += [b'{"rounds": %b%b}' % (b"[" * depth, b"]" * depth) for depth in range(900, 1000, 10)]
 
 
 @pytest.mark.parametrize("body", NONSENSE)
@@ -36,7 +38,7 @@ async def test_job_that_makes_no_sense(start: Any, body: bytes) -> None:
 
 
 async def test_full_worker_says_so(start: Any) -> None:
-    server = await start("sixpn_worker", JOBS="1")
+    server = await start("sixpn_worker", edit={"JOBS": 1})
     async with await server.connect() as client:
         await send_job(client, LONG)
         with trio.fail_after(5):
@@ -47,7 +49,7 @@ async def test_full_worker_says_so(start: Any) -> None:
 
 
 async def test_client_gone_frees_the_place(start: Any) -> None:
-    server = await start("sixpn_worker", JOBS="1", MAX_ROUNDS="1000000")
+    server = await start("sixpn_worker", edit={"JOBS": 1, "MAX_ROUNDS": 1000000})
     async with await server.connect() as client:
         await send_job(client, b'{"rounds": 1000000}')
         await server.request()

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FLY = Path(__file__).resolve().parent / "flyctl" / "fly.py"
+INTERRUPTED = 127
+"""Exit status of a flyctl that got SIGINT (internal/cli/cli.go:102)."""
+_OF_A_MACHINE = ("FLY_APP", "FLY_ORG", "FLY_REGION")
+"""What the local network tells a Machine, and flyctl would take for flags."""
 ORGS = {"personal": "Ada Lovelace", "acme": "Acme Ltd"}
 
 
@@ -35,8 +39,11 @@ class Standin:
             path.mkdir(parents=True)
         state = {
             "login": "ada@example.com",
+            "token": os.environ["FLY_API_TOKEN"],
+            "app_tokens": [],
             "orgs": dict(orgs),
             "version": version,
+            "environment": "production",
             "apps": {},
             "journal": [],
         }
@@ -45,7 +52,8 @@ class Standin:
         self._server = _serve(name := f"flyroutes-standin-{secrets.token_hex(8)}")
         shim = self._bin / "fly"
         client = shlex.join([sys.executable, "-IS", str(FLY.with_name("client.py")), name])
-        shim.write_text(f'#!/bin/sh\nexec {client} "$@"\n')
+        home = shlex.quote(str(self._home))
+        shim.write_text(f'#!/bin/sh\nFLY_STANDIN={home} exec {client} "$@"\n')
         shim.chmod(0o755)
 
     def __enter__(self) -> Self:
@@ -59,16 +67,18 @@ class Standin:
             self._server.communicate()
 
     def env(self, **more: str) -> dict[str, str]:
-        """The environment for a child that is to find it."""
-        kept = {key: value for key, value in os.environ.items() if key not in ("FLY_APP", "FLY_ORG")}
+        """The environment for a child that is to find it; `more` is what else its shell has set."""
+        kept = {key: value for key, value in os.environ.items() if key not in _OF_A_MACHINE}
         path = f"{self._bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-        return {**kept, "PATH": path, "FLY_STANDIN": str(self._home), **more}
+        return {**kept, "PATH": path, **more}
 
-    def fly(self, *argv: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """Run one command in `cwd`, and wait for its end."""
-        command = [str(self._bin / "fly"), *map(str, argv)]
+    def fly(
+        self, *argv: str | Path, cwd: Path | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command in `cwd` and `env(**more)`, and wait for its end."""
+        command, env = [str(self._bin / "fly"), *map(str, argv)], self.env(**more)
         return subprocess.run(
-            command, env=self.env(), cwd=cwd, capture_output=True, text=True, timeout=PROGRAM_SECONDS
+            command, env=env, cwd=cwd, capture_output=True, text=True, timeout=PROGRAM_SECONDS
         )
 
     def json(self, *argv: str | Path) -> Any:
@@ -106,9 +116,16 @@ class Standin:
         """Log in, or out with None. Not while a command runs."""
         self._write("state.json", {**self._read("state.json"), "login": email})
 
-    def set_version(self, version: str) -> None:
+    def set_version(self, version: str, environment: str = "production") -> None:
         """What `fly version` says. Not while a command runs."""
-        self._write("state.json", {**self._read("state.json"), "version": version})
+        state = self._read("state.json")
+        self._write("state.json", {**state, "version": version, "environment": environment})
+
+    def app_token(self) -> str:
+        """A new token of one app: what is asked of a whole organization is refused to it."""
+        state, token = self._read("state.json"), f"fm2_{secrets.token_hex(8)}"
+        self._write("state.json", {**state, "app_tokens": [*state["app_tokens"], token]})
+        return token
 
     def apps(self) -> dict[str, Any]:
         """The apps that it created, and those that it deployed."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.standin.harness import Standin
+from tests.standin.harness import INTERRUPTED, Standin
 from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
@@ -50,10 +50,10 @@ async def test_a_hanging_command_ends_at_an_interrupt(standin: Standin) -> None:
             while len(standin.journal()) < 2:
                 await trio.sleep(0.02)
             process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
+            assert await process.wait() == INTERRUPTED
     first, hung = standin.journal()
     assert (first["argv"], first["status"]) == (["orgs", "list", "--json"], 0)
-    assert (hung["argv"], hung["status"]) == (["auth", "whoami"], 130)
+    assert (hung["argv"], hung["status"]) == (["auth", "whoami"], INTERRUPTED)
     assert first["start"] <= first["end"] <= hung["start"] <= hung["end"]
 
 

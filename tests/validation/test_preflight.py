@@ -30,7 +30,7 @@ CASES = {
     "a refused token": (
         {"status": 401, "apps": frozenset()},
         ["token-refused"],
-        "fly tokens create org -o acme",
+        "unset FLY_ACCESS_TOKEN FLY_API_TOKEN; export FLY_API_TOKEN=$(fly tokens create org -o acme",
     ),
     "a token for others": ({"status": 403}, ["token-refused"], "export FLY_API_TOKEN="),
     "an unknown organization": ({"status": 404}, ["no-organization"], "fly orgs list"),

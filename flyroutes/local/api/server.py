@@ -1,47 +1,37 @@
-"""The Machines API on hypercorn: at `_api.internal:4280` of each network, and for each Machine by itself.
+"""The Machines API on hypercorn.
+
+At `_api.internal:4280` of each network, over TLS at its public names, and for each Machine by itself.
 
 docs machines/api/working-with-machines-api, docs reference/suspend-resume.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, cast
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState, LifespanState
 
+from flyroutes.local.api.guard import Guard
 from flyroutes.local.api.machines.gate import OneMachineOnly, RequireToken
 from flyroutes.local.api.machines.table import make_app
 
 if TYPE_CHECKING:
+    import ssl
+
     from starlette.types import ASGIApp
 
     from flyroutes.local.machines.control import Control
     from flyroutes.platform.model import Machine
 
+_logger = logging.getLogger("flyroutes.api")
 
-class _Connection(TCPServer):
-    """One connection. hypercorn keeps one that its client has closed until the keep-alive timeout."""
-
-    def __init__(self, *settings: Any) -> None:
-        super().__init__(*settings)
-        self._left = trio.Event()
-
-    async def _read_data(self) -> None:
-        await super()._read_data()
-        self._left.set()
-
-    async def _idle_timeout(self) -> None:
-        with trio.move_on_after(self.config.keep_alive_timeout):
-            await self._left.wait()
-        with trio.CancelScope(shield=True):
-            await self._initiate_server_close()
+IDLE_TIMEOUT = 75.0
+"""Seconds. Longer than clients keep an idle connection: the side that sends must be the first to hang up."""
+MAX_CONNECTIONS = 1000
+"""At one door, where many programs may wait for Machines at once; each Machine has a door of its own."""
+HANDSHAKE_SECONDS = 10.0
 
 
 class APIServer:
@@ -49,16 +39,25 @@ class APIServer:
 
     def __init__(self, control: Control, token: str) -> None:
         self._app = make_app(control)
-        self._guarded = RequireToken(self._app, token)
-        self._context = WorkerContext(None)
-        self._config = Config()
-        self._config.errorlog = None
-        # Longer than clients keep an idle connection: the side that sends must be the first to hang up.
-        self._config.keep_alive_timeout = 75
+        self._guard = _guard(RequireToken(self._app, token))
 
     async def serve(self, listener: trio.SocketListener) -> None:
         """Serve who has the token, for ever."""
-        await self._serve(listener, self._guarded)
+        await trio.serve_listeners(self._guard.handle, [listener])
+
+    async def serve_secure(self, listener: trio.SocketListener, context: ssl.SSLContext) -> None:
+        """Serve who has the token, over TLS, for ever."""
+
+        async def handle(stream: trio.SocketStream) -> None:
+            secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+            try:
+                with trio.fail_after(HANDSHAKE_SECONDS):
+                    await secure.do_handshake()
+            except (trio.TooSlowError, trio.BrokenResourceError) as error:
+                return _logger.info("no TLS handshake: %r", error.__cause__ or error)
+            return await self._guard.handle(cast("trio.SocketStream", _Secured(secure)))
+
+        await trio.serve_listeners(handle, [listener])
 
     async def serve_machine(
         self, listener: trio.SocketListener, machine: Machine, connections: trio.Nursery
@@ -67,18 +66,26 @@ class APIServer:
 
         What it has begun goes on in `connections`: a Machine may ask for its own update, and be gone first.
         """
-        await self._serve(listener, OneMachineOnly(self._app, machine.app, machine.id), connections)
+        guard = _guard(OneMachineOnly(self._app, machine.app, machine.id))
+        await trio.serve_listeners(guard.handle, [listener], handler_nursery=connections)
 
-    async def _serve(
-        self, listener: trio.SocketListener, app: ASGIApp, connections: trio.Nursery | None = None
-    ) -> None:
-        handler = functools.partial(self._connection, ASGIWrapper(app))  # type: ignore[arg-type]
-        await trio.serve_listeners(handler, [listener], handler_nursery=connections)
 
-    async def _connection(self, app: ASGIWrapper, stream: trio.SocketStream) -> None:
-        """hypercorn lets an exception of one connection end the server: here it ends that one alone."""
-        state = ConnectionState(LifespanState())
-        try:
-            await _Connection(app, self._config, self._context, state, stream).run()
-        except* Exception as group:
-            logging.getLogger("flyroutes.api").warning("a connection failed: %r", group.exceptions)
+class _Secured:
+    """What the guard uses of a connection, for one over TLS."""
+
+    def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
+        self.socket = stream.transport_stream.socket
+        self.receive_some, self.send_all = stream.receive_some, stream.send_all
+
+
+def _guard(app: ASGIApp) -> Guard:
+    # No limit for a request as a whole: `wait`, exec and a deploy take as long as their caller says, and a
+    # body that does not come is bounded where it is read.
+    guard = Guard(app, IDLE_TIMEOUT, request_timeout=math.inf, max_connections=MAX_CONNECTIONS)
+    guard.config.errorlog = None  # an app's exception has become an answer by then
+    guard.log = _log
+    return guard
+
+
+def _log(event: str, **fields: object) -> None:
+    _logger.warning("%s: %s", event, fields)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from flyroutes.local.kernel.detour import HEADERS
+from flyroutes.local.kernel.packets.detour import HEADERS
 from flyroutes.platform.net.distance import packet_seconds, places
 
 if TYPE_CHECKING:

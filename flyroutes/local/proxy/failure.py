@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import errno
 
+from flyroutes.text import clipped
+
+_LONGEST_REASON = 500
+"""Characters of a reason: what clients and apps sent is quoted in it."""
+
 
 class Failure(Exception):
     """The request cannot be served: `status` and `reason` go to the client, all of it to the log."""
 
     def __init__(self, status: int, code: str, reason: str) -> None:
-        super().__init__(reason)
+        self.reason = clipped(reason, _LONGEST_REASON)
+        super().__init__(self.reason)
         self.status = status
         self.code = code
-        self.reason = reason
 
 
 class Unreachable(Failure):

@@ -11,18 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.errors import PlatformError
-from flyroutes.local.kernel import (
-    copied_files,
-    detour,
-    entering,
-    firewall,
-    freezer,
-    init,
-    namespaces,
-    root,
-    syscalls,
-    wiring,
-)
+from flyroutes.local.kernel import copied_files, entering, freezer, init, namespaces, root, syscalls
+from flyroutes.local.kernel.packets import detour, firewall, wiring
 from flyroutes.local.kernel.processes import fork, quiet_child
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ NETWORK = """
 import sys
 from pathlib import Path
 from flyroutes.commands import run
-from flyroutes.local.host.apps import read_apps
+from flyroutes.local.host.app_files import read_apps
 from flyroutes.local.host.world import World
 from flyroutes.local.settings import Settings
 apps = read_apps([*Path(sys.argv[1]).glob("*.toml")])

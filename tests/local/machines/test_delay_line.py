@@ -86,8 +86,9 @@ print(json.dumps(found))
 
 SEGMENTS = """
 import contextlib, socket
-from flyroutes.local.kernel import detour, links, namespaces, syscalls
-from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Netlink
+from flyroutes.local.kernel import namespaces, syscalls
+from flyroutes.local.kernel.packets import detour, links
+from flyroutes.local.kernel.packets.netlink import NETLINK_ROUTE, Netlink
 
 UDP_SEGMENT = 103
 namespaces.enter_world()

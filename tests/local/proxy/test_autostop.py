@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from flyroutes.errors import PlatformError
-from flyroutes.local.machines.autostop import run_autostop
+from flyroutes.local.proxy.autostop import run_autostop
 from tests.local.proxy.fly_proxy import whoami
 
 if TYPE_CHECKING:

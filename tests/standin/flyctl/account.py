@@ -1,4 +1,4 @@
-"""Who is logged in, to what, with which flyctl; nothing here asks the network."""
+"""Who is let in, to what, with which flyctl."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 import platform
 from typing import TYPE_CHECKING, Any
 
+import settings
 import store
-from commands import organization
-from commands import token as given_token
+from commands import failing
 
 if TYPE_CHECKING:
     from argv import Call
+    from flyroutes.machines_api.client import Fly
 
 
 def show(data: Any) -> None:
@@ -29,7 +30,7 @@ def version(call: Call) -> None:
         "BuildDate": "2026-08-07T00:00:00Z",
         "OS": "linux",
         "Architecture": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
-        "Environment": "production",
+        "Environment": store.read()["environment"],
     }
     if call.flags.get("json"):
         print(json.dumps(info))
@@ -38,9 +39,11 @@ def version(call: Call) -> None:
         print(f"fly v{info['Version']} {system} Commit: {info['Commit']} BuildDate: {info['BuildDate']}")
 
 
-def auth_whoami(call: Call) -> None:
-    """flyctl internal/command/auth/whoami.go."""
-    email = store.read()["login"]
+async def auth_whoami(call: Call, fly: Fly) -> None:
+    """flyctl internal/command/auth/whoami.go; a token that is nobody's login has a made-up address."""
+    with failing("failed retrieving current user"):
+        await fly.apps()
+    email = store.read()["login"] or "00000000-0000-4000-8000-000000000000@tokens.fly.io"
     if call.flags.get("json"):
         show({"email": email})
     else:
@@ -75,8 +78,8 @@ def _guest(name: str, memory_mb: int) -> dict[str, Any]:
 
 def tokens_create_org(call: Call) -> None:
     """flyctl internal/command/tokens/create.go: the scheme and the token; the only place that shows one."""
-    organization(call)
-    token = f"FlyV1 {given_token(call).removeprefix('FlyV1 ').removeprefix('Bearer ')}"
+    settings.chosen_organization(call)
+    token = f"FlyV1 {settings.token(call).removeprefix('FlyV1 ').removeprefix('Bearer ')}"
     if call.flags.get("json"):
         show({"token": token})
     else:

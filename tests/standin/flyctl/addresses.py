@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from typing import TYPE_CHECKING, Any
 
+import settings
 import store
 from account import show
 from apps import NEVER, org_of
 from argv import Refused
-from commands import find_app, organization
+from commands import find_app
 
 if TYPE_CHECKING:
     from argv import Call
@@ -34,9 +34,8 @@ async def ips_allocate_v6(call: Call, fly: Fly) -> None:
     app = await find_app(call, fly)
     if not call.flags.get("private"):
         return await _allocate(app, fly, "v6")
-    if (call.flags.get("org") or os.environ.get("FLY_ORG")) and organization(call) != org_of(
-        app.name, store.read()
-    ):
+    # internal/command/ips/allocate.go:133: FLY_ORG alone makes it an address for another organization.
+    if settings.organization(call) not in ("", org_of(app.name, store.read())):
         raise Refused("fly ips allocate-v6 --org of another organization: the stand-in does not do this")
     await _allocate(app, fly, "private_v6", call.flags.get("network", ""))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+import gotypes
+import settings
 import store
 from account import show
 from argv import Refused
-from commands import existing, find_app, organization
+from commands import app_name, existing, said
 from flyroutes.errors import PlatformError
 from flyroutes.platform.model import DEFAULT_NETWORK
 
@@ -25,12 +28,14 @@ _NODES: dict[str, Any] = {"Nodes": None, "Edges": None}
 
 async def apps_create(call: Call, fly: Fly) -> None:
     """flyctl internal/command/apps/create.go; the name is taken everywhere or nowhere, as on Fly."""
-    (name,), org = call.arguments, organization(call)
+    if not call.arguments:
+        raise Refused("name argument or flag must be specified when not running interactively")
+    (name,), org = call.arguments, settings.chosen_organization(call)
     try:
         await fly.create_app(name, call.flags.get("network", ""))
     except PlatformError as error:
         taken = "Validation failed: Name has already been taken"
-        raise Refused(taken if "taken" in str(error) else str(error)) from error
+        raise Refused(taken if "taken" in str(error) else said(error)) from error
     with store.change() as state:
         state["apps"][name] = {"org": org, "created": True, "releases": []}
     if call.flags.get("json"):
@@ -40,8 +45,8 @@ async def apps_create(call: Call, fly: Fly) -> None:
 
 
 async def apps_list(call: Call, fly: Fly) -> None:
-    """flyctl internal/command/apps/list.go."""
-    wanted = organization(call) if call.flags.get("org") else ""
+    """flyctl internal/command/apps/list.go: of all organizations, or of -o's or FLY_ORG's (getOrg)."""
+    wanted = settings.organization(call)
     state, found = store.read(), await fly.apps()
     shown = [_app(app, state) for app in found]
     shown = [app for app in shown if app["Organization"]["Slug"] == (wanted or app["Organization"]["Slug"])]
@@ -53,8 +58,11 @@ async def apps_list(call: Call, fly: Fly) -> None:
 
 async def apps_destroy(call: Call, fly: Fly) -> None:
     """flyctl internal/command/apps/destroy.go: one after the other, up to the first that fails."""
+    if not call.arguments:
+        raise Refused("no app names provided")
     for name in call.arguments:
         if not call.flags.get("yes"):
+            print("Destroying an app is not reversible.", file=sys.stderr)
             raise Refused("yes flag must be specified when not running interactively")
         await existing(name, fly)
         await fly.delete_app(name, force=True)
@@ -65,9 +73,13 @@ async def apps_destroy(call: Call, fly: Fly) -> None:
 
 async def status(call: Call, fly: Fly) -> None:
     """flyctl internal/command/status/machines.go: the Machines that deploys made."""
-    app, state = await find_app(call, fly), store.read()
-    machines = [one.raw for one in await fly.machines(app.name)]
-    managed = [one for one in machines if one["config"]["metadata"].get("fly_platform_version") == "v2"]
+    name, state = app_name(call), store.read()
+    try:
+        app = await existing(name, fly)
+    except Refused as error:
+        raise Refused(f"failed to get app: {error}") from error
+    machines = sorted((one.raw for one in await fly.machines(name)), key=lambda raw: raw["id"], reverse=True)
+    managed = [gotypes.machine(one) for one in machines if _is_managed(one)]
     full = _app(app, state)
     releases = state["apps"].get(app.name, {}).get("releases", [])
     keys = "ID Name Deployed Status Hostname AppURL PlatformVersion"
@@ -83,6 +95,11 @@ async def status(call: Call, fly: Fly) -> None:
         show(dict(sorted(shown.items())))
     else:
         print(f"{app.name} {full['Status']}")
+
+
+def _is_managed(machine: dict[str, Any]) -> bool:
+    metadata = machine["config"].get("metadata") or {}
+    return bool(metadata.get("fly_platform_version") == "v2")
 
 
 def org_of(app: str, state: dict[str, Any]) -> str:

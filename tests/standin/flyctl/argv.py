@@ -19,6 +19,12 @@ _BOOLS = {
     **dict.fromkeys(["1", "t", "T", "TRUE", "true", "True"], True),
     **dict.fromkeys(["0", "f", "F", "FALSE", "false", "False"], False),
 }
+_COUNTS: dict[str, tuple[int, int | None]] = {
+    "apps create": (0, 1),  # internal/command/apps/create.go:37
+    "apps destroy": (0, None),  # internal/command/apps/destroy.go:33
+    "machine run": (0, None),  # internal/command/machine/run.go:282
+}
+"""How many words a command takes, where its usage says something else."""
 _DURATION = re.compile(r"[-+]?(0|((\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h))+)")
 
 
@@ -49,7 +55,7 @@ def parse(argv: list[str]) -> Call:
         if call.arguments:
             raise Refused(f'unknown command "{call.arguments[0]}" for "{path}"')
         raise Refused(f"{path} needs a command: run '{path} --help' for usage")
-    _count(path, facts["arguments"], call.arguments)
+    _count(path, *_COUNTS.get(command, _places(facts["arguments"])), call.arguments)
     return call
 
 
@@ -142,9 +148,12 @@ def _convert(kind: str, value: str) -> Any:
     return {"int": int, "float": float}.get(kind, str)(value) if kind not in lists else lists[kind]
 
 
-def _count(path: str, places: list[dict[str, Any]], given: list[str]) -> None:
-    least = sum("optional" not in place for place in places)
+def _places(places: list[dict[str, Any]]) -> tuple[int, int | None]:
     most = None if any("variadic" in place for place in places) else len(places)
+    return sum("optional" not in place for place in places), most
+
+
+def _count(path: str, least: int, most: int | None, given: list[str]) -> None:
     if most == 0 and given:
         raise Refused(f'unknown command "{given[0]}" for "{path}"')
     if len(given) >= least and (most is None or len(given) <= most):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import store
+import settings
 from argv import COMMANDS, Call, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flyroutes.errors import PlatformError
     from flyroutes.machines_api.answers import AppInfo
     from flyroutes.machines_api.client import Fly
 
@@ -54,8 +59,9 @@ def run(call: Call) -> None:
     for name in call.flags:
         if name not in honoured.split() + _ANY.split():
             raise Refused(f"fly {call.command} --{name}: the stand-in does not do this")
-    if call.command != "version" and not store.read()["login"]:
-        raise Refused("no access token available. Please login with 'flyctl auth login'")
+    settings.apply(call)
+    if call.command != "version":
+        settings.token(call)
     handler = getattr(importlib.import_module(module), call.command.replace(" ", "_").replace("-", "_"))
     if inspect.iscoroutinefunction(handler):
         _run_on_network(handler, call)
@@ -81,31 +87,47 @@ def import_all() -> None:
 def _run_on_network(handler: Any, call: Call) -> None:
     import trio
 
-    from flyroutes.errors import FlyroutesError
+    from flyroutes.errors import FlyroutesError, PlatformError
     from flyroutes.machines_api.client import Fly
 
     async def work() -> None:
-        async with Fly.from_environment({**os.environ, "FLY_API_TOKEN": token(call)}) as fly:
+        async with Fly.from_environment({**os.environ, "FLY_API_TOKEN": settings.token(call)}) as fly:
             await handler(call, fly)
 
     try:
         trio.run(work)
+    except PlatformError as error:
+        raise Refused(said(error)) from error
     except FlyroutesError as error:
         raise Refused(str(error)) from error
 
 
-def token(call: Call) -> str:
-    """As flyctl finds it: the flag, FLY_ACCESS_TOKEN, FLY_API_TOKEN (flyctl internal/config)."""
-    given = call.flags.get("access-token") or os.environ.get("FLY_ACCESS_TOKEN")
-    return str(given or os.environ.get("FLY_API_TOKEN", ""))
+def said(error: PlatformError) -> str:
+    """The API's own words in a refusal of it (fly-go flaps/flaps.go handleAPIError)."""
+    try:
+        body = json.loads(str(error).partition(f": {error.status} ")[2])
+        return str(body.get("message") or body["error"])
+    except (ValueError, KeyError, AttributeError):
+        return str(error)
+
+
+@contextmanager
+def failing(words: str) -> Iterator[None]:
+    """Put these words before what the API says when it refuses."""
+    from flyroutes.errors import PlatformError
+
+    try:
+        yield
+    except PlatformError as error:
+        raise Refused(f"{words}: {said(error)}") from error
 
 
 def app_name(call: Call) -> str:
-    """-a, else FLY_APP, else `app` of the file that -c names or of ./fly.toml."""
+    """-a, else FLY_APP, else `app` of the file (internal/command/command.go:763 RequireAppName)."""
     import tomllib
 
-    name = call.flags.get("app") or os.environ.get("FLY_APP")
     path = config_path(call)
+    name = call.flags.get("app") or os.environ.get("FLY_APP")
     if not name and path.is_file():
         name = tomllib.loads(path.read_text()).get("app")
     if not name:
@@ -117,9 +139,15 @@ def app_name(call: Call) -> str:
 
 
 def config_path(call: Call) -> Path:
-    """The file that -c names (or is in the directory that it names), else ./fly.toml."""
-    path = Path(call.flags.get("config") or "fly.toml")
-    return path / "fly.toml" if path.is_dir() else path
+    """The file that -c names (or is in the directory that it names), else ./fly.toml, which need not be."""
+    given = call.flags.get("config")
+    path = Path(given or "fly.toml")
+    path = path / "fly.toml" if path.is_dir() else path
+    if given and not path.is_file():
+        tried = Path(given) / "fly.toml"
+        # internal/command/command.go:732 LoadAppConfigIfPresent
+        raise Refused(f"config file not found at specified path: {given} (also tried: {tried})")
+    return path
 
 
 async def find_app(call: Call, fly: Fly) -> AppInfo:
@@ -134,17 +162,7 @@ async def existing(name: str, fly: Fly) -> AppInfo:
     try:
         return await fly.app(name)
     except PlatformError as error:
-        raise Refused(f'Could not find App "{name}"' if error.status == 404 else str(error)) from error
-
-
-def organization(call: Call) -> str:
-    """-o, else FLY_ORG; it must be one of the user's."""
-    orgs, slug = store.read()["orgs"], call.flags.get("org") or os.environ.get("FLY_ORG")
-    if not slug:
-        raise Refused("org slug must be specified when not running interactively")
-    if slug not in orgs:
-        raise Refused(f"organization {slug} not found")
-    return str(slug)
+        raise Refused(f'Could not find App "{name}"' if error.status == 404 else said(error)) from error
 
 
 # What this table names, the documentation must list.

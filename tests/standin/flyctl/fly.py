@@ -1,7 +1,8 @@
 """A stand-in for flyctl that acts on the local Fly network: for tests of what drives flyctl.
 
 It takes only what flyctl's documentation lists (flyctl.json, argv.py), answers with flyctl's JSON, remembers
-(store.py), and fails on request. FLY_STANDIN names its directory; the network's token is in FLY_API_TOKEN.
+(store.py), takes settings from its environment (settings.py), and fails on request. FLY_STANDIN names its
+directory. It does not wait ten seconds for a smoke check (deploy/machines_deploymachinesapp.go:1503).
 Sources of every command: flyctl internal/command/..., fly-go types.go.
 """
 
@@ -17,7 +18,8 @@ from typing import Any
 import store
 from argv import Call, Refused, parse
 
-INTERRUPTED = 130
+INTERRUPTED = 127
+"""internal/cli/cli.go:102, for a context that main.go newContext cancels; not a word is said."""
 
 
 def main(argv: list[str]) -> int:
@@ -29,7 +31,7 @@ def main(argv: list[str]) -> int:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, interrupt)
         status = _run(argv)
     except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
+        pass
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, interrupt)
         store.end(number, status)

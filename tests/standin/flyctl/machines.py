@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-import store
+import gotypes
 from account import show
 from argv import Refused
-from commands import find_app
+from commands import failing, find_app, said
 from flyroutes.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -25,30 +25,33 @@ def pairs(given: list[str]) -> dict[str, str]:
 
 
 async def machine_run(call: Call, fly: Fly) -> None:
-    """One Machine that belongs to no deploy (flyctl internal/command/machine/run.go)."""
+    """One Machine that belongs to no deploy (flyctl internal/command/machine/run.go:666)."""
     app, flags = await find_app(call, fly), call.flags
+    if not call.arguments:
+        raise Refused("image argument can't be an empty string")
     image, *command = call.arguments
     config: dict[str, Any] = {
         "image": image,
         "init": {"cmd": command} if command else {},
         "env": pairs(flags.get("env", [])),
-        "metadata": {**pairs(flags.get("metadata", [])), "fly_flyctl_version": store.read()["version"]},
+        "metadata": pairs(flags.get("metadata", [])),
         "dns": {"skip_registration": True} if flags.get("skip-dns-registration") else {},
         "restart": {"policy": flags["restart"]} if "restart" in flags else {},
     }
-    machine = await fly.create_machine(
-        app.name, config, name=flags.get("name", ""), region=flags.get("region", "")
-    )
+    with failing("could not launch machine: failed to launch VM"):
+        machine = await fly.create_machine(
+            app.name, config, name=flags.get("name", ""), region=flags.get("region", "")
+        )
     await fly.wait(app.name, machine.id, "started")
     print(f"Success! A Machine has been successfully launched in app {app.name}\n Machine ID: {machine.id}")
 
 
 async def machine_list(call: Call, fly: Fly) -> None:
-    """The Machines API's own JSON."""
+    """The Machines API's JSON, as fly-go's types hold it."""
     app = await find_app(call, fly)
     machines = await fly.machines(app.name)
     if call.flags.get("json"):
-        show([machine.raw for machine in machines])
+        show([gotypes.machine(dict(machine.raw)) for machine in machines])
     elif machines or not call.flags.get("quiet"):
         print(
             "\n".join(machine.id for machine in machines)
@@ -60,7 +63,8 @@ async def machine_start(call: Call, fly: Fly) -> None:
     """Begin to start them; waits for nothing."""
     app = await find_app(call, fly)
     for machine in await _selected(call, app.name, fly):
-        await fly.start(app.name, machine)
+        with failing(f"could not start machine {machine}: failed to start VM {machine}"):
+            await fly.start(app.name, machine)
         print(f"{machine} has been started")
 
 
@@ -70,7 +74,8 @@ async def machine_stop(call: Call, fly: Fly) -> None:
     for machine in await _selected(call, app.name, fly):
         print(f"Sending kill signal to machine {machine}...")
         signal, timeout = flags.get("signal", "").upper(), flags.get("timeout") or None
-        await fly.stop(app.name, machine, signal=signal, timeout=timeout)
+        with failing(f"could not stop machine {machine}: failed to stop VM {machine}"):
+            await fly.stop(app.name, machine, signal=signal, timeout=timeout)
         if waiting := seconds(flags.get("wait-timeout", "0s")):
             await fly.wait(app.name, machine, "stopped", min(60, max(1, round(waiting))))
         print(f"{machine} has been successfully stopped")
@@ -84,7 +89,7 @@ async def _selected(call: Call, app: str, fly: Fly) -> list[str]:
             await fly.machine(app, machine)
         except PlatformError as error:
             missing = f"machine {machine} was not found in app '{app}'"
-            raise Refused(missing if error.status == 404 else str(error)) from error
+            raise Refused(missing if error.status == 404 else said(error)) from error
     return call.arguments
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from argv import Refused
-from commands import find_app
-from deploying import managed, releases
+from commands import failing, find_app
+from deploying import releases
+from deployment import managed
 
 if TYPE_CHECKING:
     from argv import Call
@@ -21,7 +22,8 @@ async def scale_count(call: Call, fly: Fly) -> None:
     app, flags = await find_app(call, fly), call.flags
     group = flags.get("process-group", "app")
     machines = [one for one in await fly.machines(app.name) if managed(one) and one.process_group == group]
-    if not any(release["status"] == "complete" for release in releases(app.name)):
+    # Whatever its status: the query does not declare $status, which is sent (fly-go resource_releases.go:6).
+    if not releases(app.name):
         raise Refused(
             "this app has no complete releases. Run `fly deploy` to create one and rerun this command"
         )
@@ -48,9 +50,12 @@ async def _scale(
     for machine in present[:-difference] if difference < 0 else ():
         await fly.delete_machine(app, machine.id, force=True)
         print(f"Destroyed {machine.id} in region {region}")
+    # count_machines.go:323: no stand-by, whatever the model is; :232: nobody waits for its start.
+    config = {key: value for key, value in model.config.items() if key != "standbys"}
+    env = {name: value for name, value in (config.get("env") or {}).items() if name != "FLY_STANDBY_FOR"}
     for _ in range(difference):
-        created = await fly.create_machine(app, model.config, region=region)
-        await fly.wait(app, created.id, "started")
+        with failing("failed to launch VM"):
+            created = await fly.create_machine(app, {**config, "env": env}, region=region)
         print(f"Created {created.id} in region {region}")
 
 

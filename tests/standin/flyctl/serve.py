@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import json
+import ast
 import os
 import signal
 import socket
 import sys
 import threading
+import traceback
 
 import commands
 import fly
@@ -35,20 +36,24 @@ def main() -> None:
 def _run(client: socket.socket) -> None:
     """One command, on the client's files, in its directory and environment; ends this process."""
     data, files, _, _ = socket.recv_fds(client, 1 << 20, 3)
-    request = json.loads(data)
+    request = ast.literal_eval(data.decode())  # text that client.py can write without any import
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.chdir(request["directory"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environb.clear()
+    os.environb.update(request["environment"])
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_end_with, args=(client,), daemon=True).start()
-    client.send(str(os.getpid()).encode())
+    # In the thread as well, or it takes what fly.main holds back until the journal is written.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    threading.Thread(target=_follow, args=(client,), daemon=True).start()
     status = 1
     try:
         status = fly.main(request["argv"])
+    except BaseException:
+        # Nobody else would: the fork ends below without going back to its interpreter.
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -56,9 +61,10 @@ def _run(client: socket.socket) -> None:
         os._exit(status)
 
 
-def _end_with(client: socket.socket) -> None:
-    """A program that is killed does nothing more; so its fork must not."""
-    client.recv(1)
+def _follow(client: socket.socket) -> None:
+    """What the program is told is told to its fork; and when it is killed, the fork must do nothing more."""
+    while client.recv(32):
+        os.kill(os.getpid(), signal.SIGINT)
     os._exit(128 + signal.SIGKILL)
 
 

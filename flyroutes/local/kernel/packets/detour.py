@@ -9,8 +9,8 @@ from __future__ import annotations
 import socket
 from contextlib import closing
 
-from flyroutes.local.kernel import links
-from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Message, Netlink
+from flyroutes.local.kernel.packets import links
+from flyroutes.local.kernel.packets.netlink import NETLINK_ROUTE, Message, Netlink
 
 NAME, GATEWAY = "delay", "fe80::2"
 """The near end on the fabric, and its next hop, which nobody has: it stands for a hardware address."""

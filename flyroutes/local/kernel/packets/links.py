@@ -6,7 +6,15 @@ import errno
 import struct
 from ipaddress import ip_address, ip_interface
 
-from flyroutes.local.kernel.netlink import F_CREATE, F_EXCL, F_REPLACE, Message, attribute, nested, text
+from flyroutes.local.kernel.packets.netlink import (
+    F_CREATE,
+    F_EXCL,
+    F_REPLACE,
+    Message,
+    attribute,
+    nested,
+    text,
+)
 
 _NEWLINK, _DELLINK, _SETLINK = 16, 17, 19
 _NEWADDR, _NEWROUTE, _DELROUTE, _NEWNEIGH = 20, 24, 25, 28

@@ -15,8 +15,8 @@ import struct
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.local.kernel import nftables as nft
-from flyroutes.local.kernel.netlink import NETLINK_NETFILTER, Message, Netlink
+from flyroutes.local.kernel.packets import nftables as nft
+from flyroutes.local.kernel.packets.netlink import NETLINK_NETFILTER, Message, Netlink
 from flyroutes.platform.net import addresses
 
 if TYPE_CHECKING:

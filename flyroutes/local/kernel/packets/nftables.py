@@ -9,7 +9,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from flyroutes.local.kernel.netlink import F_APPEND, F_CREATE, Message, attribute, nested, text
+from flyroutes.local.kernel.packets.netlink import F_APPEND, F_CREATE, Message, attribute, nested, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,8 +10,8 @@ import os
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from flyroutes.local.kernel import detour, links
-from flyroutes.local.kernel.netlink import NETLINK_ROUTE, Message, Netlink
+from flyroutes.local.kernel.packets import detour, links
+from flyroutes.local.kernel.packets.netlink import NETLINK_ROUTE, Message, Netlink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
