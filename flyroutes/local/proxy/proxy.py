@@ -106,7 +106,8 @@ class Proxy:
             self._log(f"{app_name!r} has no public IP to be published on", code="", app=app_name)
             return await trio.aclose_forcefully(stream)
         source = stream.socket.getpeername()[:2]
-        connection = ClientConnection(stream, source, public[0], 443, secure=True, name=f"{app_name}.fly.dev")
+        name = f"{app_name}.fly.dev"
+        connection = ClientConnection(stream, source, public[0], 443, secure=True, name=name, published=True)
         self._serving.add(connection)
         await self._serve(connection)
 
