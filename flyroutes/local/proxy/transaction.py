@@ -97,7 +97,7 @@ class Transaction:
         if to.port.http_options.h2_backend:
             kind = Http2AppConnection
         pooled = pooled and "proxy_proto" not in to.port.handlers
-        connected = self._shared.balancer.connect(to.find, kind, pooled, to.placement)
+        connected = self._shared.balancer.connect(to.find, kind, self._connection.edge, pooled, to.placement)
         if to.timeout is None:
             return await connected
         with trio.move_on_after(to.timeout):

@@ -17,7 +17,8 @@ _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 class ClientConnection:
     """A connection as its client sees it. `name` is the SNI once TLS is done, else empty.
 
-    `published` tells that it came to a port on the host's loopback, which stands for that address.
+    `edge` is the region of the edge that took it. `published` tells that it came to a port on the host's
+    loopback, which stands for that address.
     """
 
     stream: Stream
@@ -27,6 +28,7 @@ class ClientConnection:
     secure: bool = False
     name: str = ""
     published: bool = False
+    edge: str = "iad"
 
     @property
     def fields(self) -> dict[str, object]:
