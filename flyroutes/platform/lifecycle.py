@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from flyroutes.errors import PlatformError
+from flyroutes.platform.model import Event
 
 if TYPE_CHECKING:
     from flyroutes.platform.model import Restart, State
@@ -51,6 +52,15 @@ TRANSITIONS: dict[tuple[State, Action], State] = {
 }
 """(state, action) -> state. What is not here is not allowed."""
 
+EVENTS: dict[Action, str] = {
+    "start": "start", "launched": "start", "crashed": "start", "stop": "stop", "exited": "stop",
+    "suspend": "suspend", "suspended": "suspend", "restart": "restart", "update": "update",
+    "destroy": "destroy", "gone": "destroy",
+}  # fmt: skip
+"""Action -> type of the event that tells of it; the end of a process is an `exit` whatever follows from it."""
+_ASKED: frozenset[State] = frozenset({"stopping", "restarting", "replacing"})
+"""A process that ends in one of these was asked to."""
+
 RUNNING: frozenset[State] = frozenset({"starting", "started", "restarting", "replacing", "stopping"})
 """Must be stopped before it can be destroyed, unless by force."""
 COMING: frozenset[State] = frozenset({"starting", "restarting", "replacing"})
@@ -69,6 +79,22 @@ def after(state: State, action: Action) -> State:
         reason = f"cannot {action} a Machine that is {state}; from {state} it allows: {allowed or 'nothing'}"
         raise PlatformError(reason, 412)
     return target
+
+
+def event(
+    before: State, action: Action, source: str, now: float, exit_code: int | None, restarts: int
+) -> Event | None:
+    """Return what a Machine's history says of one step; None for the first start, which `launch` has told.
+
+    docs machines/api/machines-resource: events; fly-go machine_types.go.
+    """
+    state = after(before, action)
+    if exit_code is not None:
+        again = state == "restarting"
+        return Event("exit", "stopped", source, now, exit_code, before in _ASKED, again, restarts)
+    if (before, action) == ("created", "start"):
+        return None
+    return Event(EVENTS[action], state, source, now)
 
 
 def next_after_exit(state: State, restart: Restart, code: int, restarts: int) -> tuple[Action, float]:

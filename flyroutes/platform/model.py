@@ -175,13 +175,25 @@ class MachineConfig:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a Machine's history, newest last. `timestamp` is seconds since the epoch."""
+    """One line of a Machine's history, newest last. `timestamp` is seconds since the epoch.
+
+    `type` and `status` are in Fly's words (docs machines/api/machines-resource: events); the rest is of an
+    `exit` alone.
+    """
 
     type: str
     status: str
     source: str
     timestamp: float
     exit_code: int | None = None
+    """Of the main process; 128 and a signal's number more when that ended it. None: nothing has exited."""
+    requested_stop: bool = False
+    """Somebody asked for this end, by a stop, a restart or an update."""
+    restarting: bool = False
+    """The Machine starts again by itself."""
+    restart_count: int = 0
+    """How often its restart policy had started it again before."""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

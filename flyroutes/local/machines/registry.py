@@ -16,7 +16,7 @@ import trio
 
 from flyroutes.errors import PlatformError
 from flyroutes.platform import leases
-from flyroutes.platform.lifecycle import after
+from flyroutes.platform.lifecycle import after, event
 from flyroutes.platform.model import DEFAULT_NETWORK, App, Event, Machine, Network, Peer, Platform
 from flyroutes.platform.net import addresses
 from flyroutes.platform.regions import REGIONS
@@ -123,9 +123,10 @@ class Registry:
             global_services_ip=plan.global_services_ip,
             public_ip=plan.public_ip,
             config=config,
-            instance_id=_new_version(),
+            instance_id=_new_id(),
             created_at=now,
             updated_at=now,
+            events=(Event("launch", "created", "user", now, id=_new_id()),),
         )
         self.publish(machines={**self.platform.machines, machine.id: machine})
         return machine
@@ -136,20 +137,21 @@ class Registry:
         self.publish(machines={**self.platform.machines, machine_id: new})
         return new
 
-    def move(self, machine_id: str, action: Action, source: str, exit_code: int | None = None) -> Machine:
+    def move(
+        self, machine_id: str, action: Action, source: str, exit_code: int | None = None, restarts: int = 0
+    ) -> Machine:
         """Take one step of the lifecycle table and note it in the Machine's events."""
         machine = self.machine(machine_id)
         state = after(machine.state, action)
-        event = Event(action, state, source, time.time(), exit_code)
-        return self.update(machine_id, state=state, events=(*machine.events, event)[-_EVENTS_KEPT:])
+        told = event(machine.state, action, source, time.time(), exit_code, restarts)
+        events = (*machine.events, dataclasses.replace(told, id=_new_id())) if told else machine.events
+        return self.update(machine_id, state=state, events=events[-_EVENTS_KEPT:])
 
     def renew(self, machine_id: str, config: MachineConfig) -> Machine:
         """Give a Machine another config, under a new version; what its checks said is forgotten."""
         old = self.machine(machine_id)
         versions = (*old.versions, (old.instance_id, old.config))[-_VERSIONS_KEPT:]
-        return self.update(
-            machine_id, config=config, instance_id=_new_version(), checks=(), versions=versions
-        )
+        return self.update(machine_id, config=config, instance_id=_new_id(), checks=(), versions=versions)
 
     def bury(self, machine_id: str) -> None:
         """Take a destroyed Machine off the platform, and remember it."""
@@ -186,5 +188,5 @@ class Registry:
         raise PlatformError(f"machine {machine_id} is {current}, not {sought}, after {timeout:g} s", 408)
 
 
-def _new_version() -> str:
+def _new_id() -> str:
     return f"01{secrets.token_hex(12).upper()}"

@@ -97,13 +97,27 @@ def _image_ref(ref: str) -> Json:
 def event_to_json(event: Event) -> Json:
     """An event of a Machine's history; `timestamp` is in milliseconds since the epoch."""
     shown: Json = {
+        "id": event.id,
         "type": event.type,
         "status": event.status,
         "source": event.source,
         "timestamp": int(event.timestamp * 1000),
     }
     if event.exit_code is not None:
-        shown["request"] = {"exit_event": {"exit_code": event.exit_code}}
+        signal = event.exit_code - 128 if event.exit_code > 128 else -1
+        shown["request"] = {
+            "exit_event": {
+                "exit_code": event.exit_code,
+                "guest_exit_code": event.exit_code,
+                "guest_signal": signal,
+                "signal": signal,
+                "oom_killed": False,  # no memory limit, so nothing is killed for it
+                "requested_stop": event.requested_stop,
+                "restarting": event.restarting,
+                "exited_at": rfc3339(event.timestamp),
+            },
+            "restart_count": event.restart_count,
+        }
     return shown
 
 

@@ -303,7 +303,7 @@ def test_machine_is_shown_as_in_the_documentation() -> None:
         updated_at=1698719726.6,
         checks=(CheckStatus("alive", "passing", "ok", 1698719410.0),),
         events=(
-            Event("launch", "created", "user", 1698719723.203),
+            Event("launch", "created", "user", 1698719723.203, id="01A"),
             Event("exit", "stopped", "flyd", 1698719726.615, exit_code=3),
         ),
     )
@@ -311,9 +311,9 @@ def test_machine_is_shown_as_in_the_documentation() -> None:
     assert shown["image_ref"] == {"registry": "registry.example", "repository": "team/web", "tag": "v2"}
     assert (shown["created_at"], shown["updated_at"]) == ("2023-10-31T02:30:10Z", "2023-10-31T02:35:26Z")
     assert [event["type"] for event in shown["events"]] == ["exit", "launch"]
-    assert shown["events"][0]["request"] == {"exit_event": {"exit_code": 3}}
+    assert shown["events"][0]["request"]["exit_event"]["exit_code"] == 3
     assert shown["events"][1] == {
-        "type": "launch", "status": "created", "source": "user", "timestamp": 1698719723203
+        "id": "01A", "type": "launch", "status": "created", "source": "user", "timestamp": 1698719723203
     }  # fmt: skip
     assert shown["checks"][0]["updated_at"] == "2023-10-31T02:30:10Z"
     assert (shown["private_ip"], shown["instance_id"], shown["cordoned"]) == (
