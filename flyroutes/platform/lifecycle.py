@@ -8,7 +8,9 @@ from flyroutes.errors import PlatformError
 from flyroutes.platform.model import Event
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import Restart, State
+    from collections.abc import Collection
+
+    from flyroutes.platform.model import Machine, Restart, State
 
 Action = Literal[
     "start", "launched", "stop", "exited", "crashed", "suspend", "suspended", "restart", "update", "destroy",
@@ -57,7 +59,7 @@ EVENTS: dict[Action, str] = {
     "suspend": "suspend", "suspended": "suspend", "restart": "restart", "update": "update",
     "destroy": "destroy", "gone": "destroy",
 }  # fmt: skip
-"""Action -> type of the event that tells of it; the end of a process is an `exit` whatever follows from it."""
+"""Action -> type of the event that tells of it; the end of a process is an `exit`, whatever follows."""
 _ASKED: frozenset[State] = frozenset({"stopping", "restarting", "replacing"})
 """A process that ends in one of these was asked to."""
 
@@ -65,6 +67,8 @@ RUNNING: frozenset[State] = frozenset({"starting", "started", "restarting", "rep
 """Must be stopped before it can be destroyed, unless by force."""
 COMING: frozenset[State] = frozenset({"starting", "restarting", "replacing"})
 """On the way to `started` without anybody's doing."""
+SETTLED: frozenset[State] = frozenset({"created", "started", "stopped", "suspended", "failed", "destroyed"})
+"""Not on the way to another state."""
 GONE: frozenset[State] = frozenset({"destroying", "destroyed"})
 """No longer there for DNS, Fly Proxy and lists."""
 STARTABLE: frozenset[State] = frozenset({"stopped", "suspended"})
@@ -95,6 +99,17 @@ def event(
     if (before, action) == ("created", "start"):
         return None
     return Event(EVENTS[action], state, source, now)
+
+
+def reached(machine: Machine, states: Collection[str], since: str = "") -> bool:
+    """Tell whether the Machine is in one of `states`, or has been after the event with the ID `since`.
+
+    What Fly makes of an event that it does not know is not documented (assumed: the state alone counts).
+    """
+    ids = [event.id for event in machine.events]
+    if since not in ids:
+        return machine.state in states
+    return any(event.status in states for event in machine.events[ids.index(since) + 1 :])
 
 
 def next_after_exit(state: State, restart: Restart, code: int, restarts: int) -> tuple[Action, float]:
