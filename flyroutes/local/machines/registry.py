@@ -170,7 +170,9 @@ class Registry:
 
     def set_metadata(self, machine_id: str, metadata: Mapping[str, str]) -> None:
         """Change the metadata without a new version (docs machines/runtime-environment)."""
-        config = dataclasses.replace(self.machine(machine_id).config, metadata=dict(metadata))
+        config = self.machine(machine_id).config
+        sent = {**config.sent, "metadata": dict(metadata)}
+        config = dataclasses.replace(config, metadata=dict(metadata), sent=sent)
         self.update(machine_id, config=config)
 
     def lease(self, machine_id: str, ttl: int, description: str, nonce: str) -> Lease:

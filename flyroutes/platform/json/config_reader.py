@@ -27,13 +27,12 @@ from flyroutes.platform.model import (
     TlsVersion,
 )
 from flyroutes.platform.proxy.responses import FRAMING, HEADER_NAME, value_list
+from flyroutes.platform.sizes import DEFAULT_SIZE, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGSTOP")
-CPU = {"cpu_kind": "shared", "cpus": 1}
-"""The size that every local Machine has. Its CPU share is not limited, so no larger one is promised."""
 _MOST_UDP_PORTS = 256
 _LONGEST = (1 << 32) - 1  # fly-go: uint32
 _HTTP_OPTIONS = "h2_backend compress idle_timeout headers_read_timeout response replay_cache"
@@ -52,16 +51,19 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
     config = Fields(
         data,
         "config",
-        "image init env services checks restart guest metadata dns stop_config auto_destroy files",
-        {"size": "shared-cpu-1x"},
+        "image init env services checks restart guest size metadata dns stop_config auto_destroy files",
     )
-    guest = config.inner("guest", "memory_mb", CPU)
     stop = config.inner("stop_config", "signal timeout")
     dns = config.inner("dns", "skip_registration")
-    command = _command(config)
+    image = _image(config.text("image"), images)
+    command = _command(config.inner("init", "exec entrypoint cmd"), image)
+    if not command and image == Image(ref=image.ref):
+        known = ", ".join(images) or "none yet"
+        reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
+        raise EmulationGap(f"config.image: {image.ref!r} is unknown (known: {known}): {reason}")
     plain = MachineConfig()
     return MachineConfig(
-        image=_image(config.text("image"), command, images),
+        image=image,
         command=command,
         env=config.texts("env"),
         services=tuple(_service(item, path) for item, path in config.many("services")),
@@ -70,28 +72,35 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         kill_signal=stop.choice("signal", SIGNALS, plain.kill_signal),
         kill_timeout=stop.seconds("timeout", plain.kill_timeout),
         metadata=config.texts("metadata"),
-        memory_mb=guest.whole("memory_mb", plain.memory_mb, 1, 1 << 20),
+        memory_mb=_memory_mb(config),
         skip_dns_registration=dns.flag("skip_registration"),
         files=tuple(_file(item, path) for item, path in config.many("files")),
         auto_destroy=config.flag("auto_destroy"),
+        sent=data,
     )
 
 
-def _command(config: Fields) -> tuple[str, ...]:
-    """`init.exec` overrides all; `init.entrypoint` and `init.cmd` stand for ENTRYPOINT and CMD."""
-    init = config.inner("init", "exec entrypoint cmd")
-    return init.words("exec") or (*init.words("entrypoint"), *init.words("cmd"))
+def _command(init: Fields, image: Image) -> tuple[str, ...]:
+    """`exec` overrides all, `entrypoint` ENTRYPOINT alone, `cmd` CMD alone; no words without any of them."""
+    entrypoint, cmd = init.words("entrypoint"), init.words("cmd")
+    replaced = (*(entrypoint or image.entrypoint), *(cmd or image.cmd)) if entrypoint or cmd else ()
+    return init.words("exec") or replaced
 
 
-def _image(ref: str, command: tuple[str, ...], images: Mapping[str, Image]) -> Image:
+def _image(ref: str, images: Mapping[str, Image]) -> Image:
     if not ref:
         raise PlatformError("config.image: expected an image reference, got none", 400)
     built = images.get(ref) or images.get(ref.partition(":")[0])
-    if built is None and not command:
-        known = ", ".join(images) or "none yet"
-        reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
-        raise EmulationGap(f"config.image: {ref!r} is unknown (known: {known}): {reason}")
     return replace(built, ref=ref) if built else Image(ref=ref)
+
+
+def _memory_mb(config: Fields) -> int:
+    """Memory of a Machine, whose CPUs are not limited: any kind and number of them is taken."""
+    guest = config.inner("guest", "cpu_kind cpus memory_mb")
+    guest.choice("cpu_kind", ("shared", "performance"), "shared")
+    guest.whole("cpus", 1, 1)
+    size = one_of(config.text("size", DEFAULT_SIZE), tuple(SIZES), config.at("size"))
+    return guest.whole("memory_mb", SIZES[size]["memory_mb"], 1, 1 << 20)
 
 
 def _file(data: Any, path: str) -> tuple[str, bytes]:

@@ -1,7 +1,7 @@
 """The Machines API's JSON, to and from the values of `model`: Fly's names, units and defaults.
 
 Sources: docs machines/api/machines-resource and apps-resource, fly-go machine_types.go and flaps/*.go.
-A Machine's config is in `config_reader` and `config_writer`.
+A Machine's config is shown as it was sent; `config_reader` reads it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.platform.json.config_reader import CPU
-from flyroutes.platform.json.config_writer import config_to_json
 from flyroutes.platform.leases import holding
 from flyroutes.platform.model import DEFAULT_NETWORK
 
@@ -40,7 +38,7 @@ def machine_summary(machine: Machine) -> Json:
 
 def machine_of_organization(machine: Machine) -> Json:
     """A Machine as the list of an organization shows it: it names its app."""
-    guest = {**CPU, "memory_mb": machine.config.memory_mb}
+    guest = machine.config.sent.get("guest")
     shown = machine_summary(machine)
     kept = ("id", "name", "state", "region", "instance_id", "private_ip", "created_at", "updated_at")
     return {"app_name": machine.app, "config": {"guest": guest}, **{key: shown[key] for key in kept}}
@@ -51,7 +49,7 @@ def machine_to_json(machine: Machine) -> Json:
     lease = holding(machine, time.time())
     return {
         **machine_summary(machine),
-        "config": config_to_json(machine.config),
+        "config": dict(machine.config.sent),
         "events": [event_to_json(event) for event in reversed(machine.events)],
         "checks": [
             {
@@ -69,7 +67,7 @@ def machine_to_json(machine: Machine) -> Json:
 
 def version_to_json(version: str, config: MachineConfig) -> Json:
     """A version of a Machine, as `GET .../versions` lists it."""
-    return {"version": version, "user_config": config_to_json(config)}
+    return {"version": version, "user_config": dict(config.sent)}
 
 
 def lease_to_json(lease: Lease) -> Json:

@@ -38,7 +38,7 @@ async def test_machine_lives_its_life(fly: Fly, api: APIWorld) -> None:
     config = {**SLEEP, "metadata": {"fly_process_group": "app"}}
     made = await fly.create_machine("web", config, name="one", region="ams")
     assert (made.name, made.state, made.region) == ("one", "created", "ams")
-    assert (made.process_group, made.config["init"]) == ("app", {"cmd": ["sleep", "inf"]})
+    assert (made.process_group, made.config["init"]) == ("app", SLEEP["init"])
     await fly.wait("web", made.id)
     await fly.stop("web", made.id, signal="SIGTERM", timeout=1.5)
     await fly.wait("web", made.id, "stopped")
@@ -222,6 +222,9 @@ async def test_only_the_token_opens(url: str, authorization: str | None, status:
         (b"{", 400),
         (b"\xff", 400),
         (b"[" * 100_000, 400),
+        (b'{"app_name": "web", "beyond": 1e999}', 400),
+        (b'{"app_name": "web", "none": NaN}', 400),
+        (b'{"app_name": "web", "half": "\\ud800"}', 400),
         (b'{"app_name": "web"}' + b" " * 1_000_000, 201),
     ],
 )

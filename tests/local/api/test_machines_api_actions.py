@@ -121,7 +121,7 @@ async def test_metadata_changes_no_version(raw: httpx.AsyncClient, machine: Mach
 async def test_versions_and_events_are_listed(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     await raw.post(f"{MACHINE}/{machine.id}", json={"config": {**SLEEP, "env": {"A": "1"}}})
     new, old = (await raw.get(f"{MACHINE}/{machine.id}/versions")).json()
-    assert (old["version"], old["user_config"]["env"]) == (machine.instance_id, {})
+    assert (old["version"], old["user_config"]) == (machine.instance_id, dict(machine.config))
     assert new["user_config"]["env"] == {"A": "1"}
     events = (await raw.get(f"{MACHINE}/{machine.id}/events?limit=3")).json()
     assert [event["type"] for event in events] == ["start", "start", "exit"]

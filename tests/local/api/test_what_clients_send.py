@@ -128,3 +128,24 @@ async def test_a_name_is_one_machines_in_its_app(raw: httpx.AsyncClient, fly: Fl
     assert len((await raw.get(MACHINE)).json()) == 1
     await raw.delete(f"{MACHINE}/{holder}?force=true")
     assert (await raw.post(MACHINE, json={"name": "one", "config": SLEEP})).status_code == 200
+
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "nothing but a command": SLEEP,
+    "an entry point": {"image": "any/thing", "init": {"entrypoint": ["sleep"], "cmd": ["inf"]}},
+    "a size of guest": {**SLEEP, "guest": {"cpu_kind": "performance", "cpus": 2, "memory_mb": 4096}},
+    "what asks for nothing": {**SLEEP, "services": [], "checks": {}, "env": None, "mounts": []},
+    "times as numbers": {**SLEEP, "stop_config": {"timeout": 10_000_000_000}},
+}
+
+
+@pytest.mark.fact("api.config-as-sent", "api.guest")
+@pytest.mark.parametrize("sentence", CONFIGS)
+async def test_config_reads_back_as_it_was_sent(raw: httpx.AsyncClient, fly: Fly, sentence: str) -> None:
+    await fly.create_app("web")
+    made = await raw.post(MACHINE, json={"config": CONFIGS[sentence]})
+    assert made.status_code == 200, made.text
+    where = f"{MACHINE}/{made.json()['id']}"
+    assert made.json()["config"] == (await raw.get(where)).json()["config"] == CONFIGS[sentence]
+    await raw.post(f"{where}/metadata/role", json={"value": "leader"})
+    assert (await raw.get(where)).json()["config"] == {**CONFIGS[sentence], "metadata": {"role": "leader"}}
