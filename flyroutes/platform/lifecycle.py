@@ -112,6 +112,15 @@ def reached(machine: Machine, states: Collection[str], since: str = "") -> bool:
     return any(event.status in states for event in machine.events[ids.index(since) + 1 :])
 
 
+def died(machine: Machine) -> bool:
+    """Tell whether the Machine's process failed, was not asked to end and does not come again.
+
+    On Fly it is the hardware that fails (fly-go machine_types.go: Standbys); here a crash stands for that.
+    """
+    last = machine.events[-1]
+    return bool(last.exit_code) and not (last.requested_stop or last.restarting)
+
+
 def next_after_exit(state: State, restart: Restart, code: int, restarts: int) -> tuple[Action, float]:
     """What follows the end of the main process: the action, and the seconds to wait before a restart.
 

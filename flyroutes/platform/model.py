@@ -172,6 +172,8 @@ class MachineConfig:
     """(absolute path in the Machine, content): laid out on top of the image's files at each start."""
     auto_destroy: bool = False
     """The Machine is destroyed once its process has ended for good."""
+    standbys: tuple[str, ...] = ()
+    """IDs of Machines: when one of them dies, this one starts."""
     sent: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The JSON that all this was read from, as it came: what a client reads back."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.platform.fields import Fields, one_of, wrong
+from flyroutes.platform.image_ref import split
 from flyroutes.platform.model import (
     MIN_REPLAY_TTL,
     AutoStop,
@@ -42,16 +43,17 @@ _TLS_VERSIONS: tuple[TlsVersion, ...] = get_args(TlsVersion)
 
 
 def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
-    """A Machine's config. `images` are those there are, by reference.
+    """A Machine's config. `images` are those there are, by reference, the newest last.
 
-    A tag names no other build: `local/app:v2` is `local/app`. An unknown image is fine when `init` gives a
-    command: it then runs a program of the host, without files.
+    Without that tag any will do, since it names no other build: `local/app:v2` is `local/app`. An unknown
+    image is fine when `init` gives a command: it then runs a program of the host, without files.
     PlatformError (400) for a wrong value, EmulationGap for what the local network does not honour.
     """
     config = Fields(
         data,
         "config",
-        "image init env services checks restart guest size metadata dns stop_config auto_destroy files",
+        "image init env services checks restart guest size metadata dns stop_config auto_destroy files"
+        " standbys",
     )
     stop = config.inner("stop_config", "signal timeout")
     dns = config.inner("dns", "skip_registration")
@@ -76,6 +78,7 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         skip_dns_registration=dns.flag("skip_registration"),
         files=tuple(_file(item, path) for item, path in config.many("files")),
         auto_destroy=config.flag("auto_destroy"),
+        standbys=config.words("standbys"),
         sent=data,
     )
 
@@ -90,8 +93,10 @@ def _command(init: Fields, image: Image) -> tuple[str, ...]:
 def _image(ref: str, images: Mapping[str, Image]) -> Image:
     if not ref:
         raise PlatformError("config.image: expected an image reference, got none", 400)
-    built = images.get(ref) or images.get(ref.partition(":")[0])
-    return replace(built, ref=ref) if built else Image(ref=ref)
+    named = [(split(known), image) for known, image in images.items() if split(known)[:2] == split(ref)[:2]]
+    # The one with this tag comes last.
+    built = sorted(named, key=lambda one: one[0].tag == split(ref).tag)[-1:]
+    return replace(built[0][1], ref=ref) if built else Image(ref=ref)
 
 
 def _memory_mb(config: Fields) -> int:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from flyroutes.platform.image_ref import split
 from flyroutes.platform.leases import holding
 from flyroutes.platform.model import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import IP, App, Event, Lease, Machine, MachineConfig, Platform
+    from flyroutes.platform.model import IP, App, Event, Image, Lease, Machine, MachineConfig, Platform
 
     Json = dict[str, Any]
 
@@ -26,7 +28,7 @@ def machine_summary(machine: Machine) -> Json:
         "name": machine.name,
         "state": machine.state,
         "region": machine.region,
-        "image_ref": _image_ref(machine.config.image.ref),
+        "image_ref": _image_ref(machine.config.image),
         "instance_id": machine.instance_id,
         "version": machine.instance_id,
         "private_ip": machine.private_ip,
@@ -81,15 +83,14 @@ def lease_to_json(lease: Lease) -> Json:
     }
 
 
-def _image_ref(ref: str) -> Json:
-    """Parts of an image reference; a first part with a dot, a colon or `localhost` names the registry."""
-    first, slash, rest = ref.partition("/")
-    hosted = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    registry, path = (first, rest) if hosted else ("", ref)
-    path, _, digest = path.partition("@")
-    repository, _, tag = path.partition(":")
-    shown = {"registry": registry, "repository": repository, "tag": tag or "latest"}
-    return {**shown, "digest": digest} if digest else shown
+def _image_ref(image: Image) -> Json:
+    """Parts that together name the image again. Without a manifest the digest is that of what it says."""
+    ref = split(image.ref)
+    said = repr(
+        (ref[:2], image.entrypoint, image.cmd, image.workdir, sorted(image.env.items()), image.copies)
+    )
+    digest = ref.digest or f"sha256:{sha256(said.encode()).hexdigest()}"
+    return {"registry": ref.registry, "repository": ref.repository, "tag": ref.tag, "digest": digest}
 
 
 def event_to_json(event: Event) -> Json:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+
+from flyroutes.platform.json.config_reader import config_from_json
+from flyroutes.platform.model import Image
 
 if TYPE_CHECKING:
     import httpx
@@ -149,3 +153,43 @@ async def test_config_reads_back_as_it_was_sent(raw: httpx.AsyncClient, fly: Fly
     assert made.json()["config"] == (await raw.get(where)).json()["config"] == CONFIGS[sentence]
     await raw.post(f"{where}/metadata/role", json={"value": "leader"})
     assert (await raw.get(where)).json()["config"] == {**CONFIGS[sentence], "metadata": {"role": "leader"}}
+
+
+@pytest.mark.fact("api.image-ref")
+@pytest.mark.parametrize(
+    "ref", ["local/web", "registry.fly.io/web:deployment-1", "localhost:5000/web", "web"]
+)
+async def test_image_ref_is_taken_as_image_again(
+    raw: httpx.AsyncClient, fly: Fly, api: APIWorld, ref: str
+) -> None:
+    """As flyctl's `machine clone` puts it together."""
+    await fly.create_app("web")
+    image = Image(ref, cmd=("serve",), env={"A": "1"})
+    original = await api.control.create_machine("web", config_from_json({"image": ref}, {ref: image}))
+    parts = (await raw.get(f"{MACHINE}/{original.id}")).json()["image_ref"]
+    assert all(parts[name] for name in ("registry", "repository", "tag", "digest"))
+    whole = "{registry}/{repository}:{tag}@{digest}".format_map(parts)
+    cloned = await raw.post(MACHINE, json={"config": {"image": whole}})
+    assert cloned.status_code == 200, cloned.text
+    assert cloned.json()["image_ref"] == parts
+    assert api.control.machine(cloned.json()["id"]).config.image == replace(image, ref=whole)
+
+
+@pytest.mark.fact("api.standbys")
+@pytest.mark.parametrize(("status", "starts"), [(3 << 8, True), (9, True), (0, False), (None, False)])
+async def test_a_standby_starts_when_its_machine_dies(
+    raw: httpx.AsyncClient, fly: Fly, api: APIWorld, status: int | None, starts: bool
+) -> None:
+    await fly.create_app("web")
+    watched = await fly.create_machine("web", {**SLEEP, "restart": {"policy": "no"}})
+    config = {**SLEEP, "standbys": [watched.id]}
+    standby = await fly.create_machine("web", config, skip_launch=True)
+    assert (standby.config, standby.state) == (config, "created")
+    if status is None:
+        await fly.stop("web", watched.id)
+    else:
+        await api.end(watched.id, status)
+    await fly.wait("web", watched.id, "stopped")
+    with trio.move_on_after(0.3):
+        await api.control.wait(standby.id, ["started"], 5)
+    assert (await fly.machine("web", standby.id)).state == ("started" if starts else "created")
