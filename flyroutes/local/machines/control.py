@@ -181,7 +181,7 @@ class Control(Registry):
         self.bury(machine.id)
 
     async def _completed(self, machine_id: str) -> None:
-        """Start those that stand by for a Machine whose process has failed for good, and see to `auto_destroy`."""
+        """Start what stands by for a Machine that has failed for good, and see to `auto_destroy`."""
         machine = self.platform.machines.get(machine_id)
         if machine and died(machine):
             for other in list(self.platform.machines.values()):
