@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import trustme
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flyroutes.platform.model import TlsVersion
 
 CIPHERS = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
@@ -55,6 +57,13 @@ class Authority:
             if alpn:
                 found.set_alpn_protocols(list(alpn))
         return found
+
+    def context_of(self, names: Sequence[str]) -> ssl.SSLContext:
+        """Return a TLS context for HTTP/1.1 with one certificate for all of `names`, whichever is asked."""
+        context = server_context()
+        self._root.issue_cert(*names).configure_cert(context)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
 
     def _certify(self, context: ssl.SSLContext, sni: str) -> None:
         if sni:

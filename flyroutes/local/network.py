@@ -29,7 +29,8 @@ from flyroutes.local.proxy.autostop import run_autostop
 from flyroutes.local.spawner.client import Spawner
 from flyroutes.platform.model import DEFAULT_NETWORK
 from flyroutes.platform.net import addresses
-from flyroutes.platform.net.fabric import resolver_addresses
+from flyroutes.platform.net.fabric import doors
+from flyroutes.platform.net.zones import API_NAMES
 
 if TYPE_CHECKING:
     from flyroutes.local.api.server import APIServer
@@ -58,7 +59,7 @@ class LocalNetwork:
         self._launcher = launcher
         self._settings = settings
         self._authority = authority
-        self._resolving: set[str] = set()
+        self._doors: set[tuple[str, int]] = set()
         self._api_ready = trio.Event()
         self._api: APIServer
 
@@ -120,21 +121,25 @@ class LocalNetwork:
         self._proxy.let_go(platform)
         self._spawner.apply(platform)
         self._proxy.update(platform)
-        wanted = set(resolver_addresses(platform))
-        for address in wanted - self._resolving:
-            self._serve_dns(address)
-            self._nursery.start_soon(self._serve_api, _listener(address, addresses.API_PORT))
-        self._resolving |= wanted
+        wanted = doors(platform)
+        for address, port in wanted - self._doors:
+            self._open(address, port)
+        self._doors |= wanted
 
-    def _serve_dns(self, address: str) -> None:
+    def _open(self, address: str, port: int) -> None:
+        listener = _listener(address, port)
+        if port != 53:
+            return self._nursery.start_soon(self._serve_api, listener, port == 443)
         # One socket per address, so that each answer leaves from the address that was asked.
-        udp = _bound(socket.SOCK_DGRAM, address, 53)
-        self._nursery.start_soon(serve_udp, udp, self._resolver.udp)
-        self._nursery.start_soon(serve_tcp, _listener(address, 53), self._resolver.tcp)
+        self._nursery.start_soon(serve_udp, _bound(socket.SOCK_DGRAM, address, 53), self._resolver.udp)
+        return self._nursery.start_soon(serve_tcp, listener, self._resolver.tcp)
 
-    async def _serve_api(self, listener: trio.SocketListener) -> None:
+    async def _serve_api(self, listener: trio.SocketListener, secure: bool) -> None:
         await self._api_ready.wait()
-        await self._api.serve(listener)
+        if secure:
+            await self._api.serve_secure(listener, self._authority.context_of(API_NAMES))
+        else:
+            await self._api.serve(listener)
 
     async def _serve_machine(self, machine: Machine, listener: int) -> None:
         with trio.socket.fromfd(listener, socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -148,7 +153,7 @@ class LocalNetwork:
 
 
 def _bound(kind: socket.SocketKind, address: str, port: int) -> trio.socket.SocketType:
-    sock = socket.socket(socket.AF_INET6, kind)
+    sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((address, port))
     return trio.socket.from_stdlib_socket(sock)

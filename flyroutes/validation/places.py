@@ -77,8 +77,8 @@ class Place:
 
     async def _try(self, probes: Sequence[Probe]) -> list[Answer]:
         # Without site-packages, user site and environment: it starts in half the time.
-        python = ["python", "-ISE"] if self.app else [sys.executable]
-        ended = await self.run([*python, "-c", _PROGRAM, json.dumps(list(probes))])
+        python = "python" if self.app else sys.executable
+        ended = await self.run([python, "-ISE", "-c", _PROGRAM, json.dumps(list(probes))])
         if ended.exit_code != 0:
             words = (ended.stderr or ended.stdout).strip()[-300:]
             raise PlatformError(f"python ended with {ended.exit_code} in {self}: {words}", 502)

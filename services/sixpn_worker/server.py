@@ -105,7 +105,7 @@ def rounds_of(body: bytes) -> int:
         raise HTTPException(400, f"{expected}, got {type(error).__name__}") from error
     if type(rounds) is int and 1 <= rounds <= MAX_ROUNDS:  # not isinstance: True is an int, too
         return rounds
-    raise HTTPException(400, f"{expected}, got {str(rounds)[:40]}")
+    raise HTTPException(400, f"{expected}, got {ascii(rounds)[:40]}")  # not all JSON can be sent: "\\ud800"
 
 
 def run_job(rounds: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import pytest
 from flyroutes.platform.net.addresses import DNS_SERVER
 from flyroutes.platform.regions import REGIONS
 from flyroutes.reference import FLYCAST, PUBLIC, ROUTES, WORKER
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.asking import NO_WAY, awake, becomes, http, in_vain
 from tests.support.patience import eventually
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     from flyroutes.machines_api.client import Fly
     from flyroutes.reference import Environment
-    from flyroutes.validation.places import Place
 
 TTL = 5
 """Seconds; a stop becomes visible within two of them."""
@@ -118,6 +119,26 @@ async def test_flycast_and_public_names(fly: Fly, environment: Environment, peer
     assert found == {ip.address for ip in await fly.ips(public)}
     # A private address never appears under fly.dev.
     assert await _dig(peer, "aaaa", f"{private}.fly.dev") == []
+
+
+@pytest.mark.fact("dns.public-resolvers")
+@pytest.mark.standing("documented", source="flyctl internal/command/deploy/machines_deploymachinesapp.go")
+async def test_public_resolvers_know_public_names_and_no_others(
+    fly: Fly, environment: Environment, scratch: Scratch, peer: Place
+) -> None:
+    app = await scratch.app()
+    machine = await scratch.machine(app, programs.SLEEP)
+    within = Place(fly, app, machine.id)
+    public = environment.app(PUBLIC)
+    expected = {ip.address for ip in await fly.ips(public)}
+    named = {"how": "dns", "host": f"{app}.internal", "type": "AAAA"}
+    await becomes(within, named, "ok", detail=machine.private_ip)
+    for place, server in itertools.product((peer, within), ("8.8.8.8", "9.9.9.9")):
+        for transport in ("+notcp", "+tcp"):
+            options = (f"@{server}", transport, "+tries=1")
+            found = [await _dig(place, *options, kind, f"{public}.fly.dev") for kind in ("a", "aaaa")]
+            assert {*found[0], *found[1]} == expected, (place, options)
+            assert await _dig(place, *options, "aaaa", f"{app}.internal") == [], (place, options)
 
 
 @pytest.mark.fact("runtime.resolver")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
+import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from flyroutes.commands import main
 from flyroutes.reference import Environment
 from tests.support.command import ROOT, flyroutes
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
+
+    import pytest
 
     from tests.standin.harness import Standin
 
@@ -46,6 +49,18 @@ class Organization:
         done = await flyroutes(command, *self.options, *more, cwd=cwd, env=self.standin.env(**env))
         assert "Traceback" not in done.stderr, done.stderr
         return done
+
+    def here(
+        self, command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of flyroutes in this process, which saves the start of one."""
+        self._seen = len(self.standin.journal())
+        for name, value in self.standin.env().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(ROOT)
+        capfd.readouterr()
+        status = main.main([command, *self.options])
+        return subprocess.CompletedProcess([command], status, *capfd.readouterr())
 
     def changing(self) -> list[str]:
         """What the last command, or whoever came after it, let flyctl change, as command lines."""

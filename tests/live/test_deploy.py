@@ -1,4 +1,4 @@
-"""`flyroutes deploy` and `destroy`, as processes, with the stand-in for flyctl on the local network."""
+"""`flyroutes deploy` and `destroy` with the stand-in for flyctl on the local network."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 from flyroutes.commands import main
 from flyroutes.reference import CLIENT, ECHO, ELSEWHERE, FLYCAST, PUBLIC, WORKER
@@ -51,24 +52,27 @@ async def test_deploy_deploy_again_destroy_destroy_again(organization: Organizat
 
 
 @pytest.mark.parametrize("when", ["fail-before", "fail-after"])
-async def test_a_failure_at_any_step_is_told_and_the_next_deploy_goes_on(
-    organization: Organization, when: str
+def test_a_failure_at_any_step_is_told_and_the_next_deploy_goes_on(
+    organization: Organization,
+    when: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """One step fails in each round, before or after its effect; the next round has the rest to do."""
-    steps = await organization.plan()
+    steps = trio.run(organization.plan)
     for number, step in enumerate(steps):
         begin = max(0, number - 1) if when == "fail-before" else number
         nth = sum(words(line) == words(step) for line in steps[begin : number + 1])
         organization.standin.mend()
         organization.standin.fault(*words(step), do=when, nth=nth, stderr=f"Error: lost at {number}")
-        done = await organization("deploy")
+        done = organization.here("deploy", monkeypatch, capfd)
         assert (done.returncode, organization.changing()) == (1, steps[begin : number + 1]), done
         assert f"`{step}` ended with status 1:\n    Error: lost at {number}" in done.stderr
         assert "goes on from there" in done.stderr
     organization.standin.mend()
-    last = await organization("deploy")
+    last = organization.here("deploy", monkeypatch, capfd)
     assert last.returncode == 0, last
-    assert await organization.shape() == WHOLE
+    assert trio.run(organization.shape) == WHOLE
 
 
 async def _whole(organization: Organization) -> Organization:

@@ -240,7 +240,7 @@ async def test_what_is_not_healthy_in_time_is_named(
 ) -> None:
     for name, value in organization.standin.env().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(deploy, "HEALTHY_SECONDS", 1.0)
+    monkeypatch.setattr(deploy, "HEALTHY_SECONDS", 3.0)  # four commands of flyctl, on a busy machine
     fly, here = await login.connect(ROOT, "personal"), Environment(prefix=organization.prefix)
     client, worker = organization.app(CLIENT), organization.app(WORKER)
     assert organization.standin.fly("apps", "create", client, "-o", "personal", "-y").returncode == 0

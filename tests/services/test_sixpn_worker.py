@@ -25,6 +25,8 @@ async def test_job_is_done(start: Any) -> None:
 
 
 NONSENSE = [b"", b"{", b"7", b"{}", b'{"rounds": 0}', b'{"rounds": 1001}', b'{"rounds": true}', b"[" * 4000]
+NONSENSE += [b'{"rounds": "\\ud800"}', b'{"rounds": %b}' % (b"9" * 4000)]  # half a character; a long number
+NONSENSE += [b'{"rounds": %b%b}' % (b"[" * depth, b"]" * depth) for depth in range(900, 1000, 10)]
 
 
 @pytest.mark.parametrize("body", NONSENSE)

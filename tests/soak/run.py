@@ -6,6 +6,7 @@ Here is the outside: the network's launcher, which reads what it logs and counts
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import tempfile
@@ -30,9 +31,10 @@ ROOT = HERE.parents[1]
 SECONDS = 600.0
 AUTOSTOP_PERIOD = 5.0
 """Seconds; so short that it happens often."""
-QUIET_SECONDS = 8.0
-"""Until what is idle is closed: the proxy keeps connections for 4 s and looks every second."""
-SETTLE_SECONDS = 40.0
+STILL_SECONDS = 0.5
+"""What is counted is at rest when it is the same after that time, and no connection is left."""
+SETTLE_SECONDS = 48.0
+"""To come to rest: the proxy keeps idle connections for 4 s, and a request may take 30 s to be given up."""
 BAD_WORDS = ("internal error", "lost:", "Traceback", "cannot start", "exception", "cannot accept")
 """In a line of the network's own."""
 MOST_SHOWN = 20
@@ -101,21 +103,25 @@ class Soak:
 
     async def _compare(self, mark: str) -> None:
         """With the first look; memory with the one after the warm-up, in which all code runs once."""
-        await trio.sleep(QUIET_SECONDS)
-        after = self._network.look()
-        self._before = self._before or after
+        after = await self._at_rest()
+        self._before = self._before or {**after, "MB": math.inf}
         if mark == "warm":
             self._before["MB"] = after["MB"]
-        with trio.move_on_after(SETTLE_SECONDS):
-            while measure.excess(self._before, after):
-                await trio.sleep(0.5)
-                after = self._network.look()
         for what in after:
             print(f"{mark} {self._before[what]:7g} -> {after[what]:g} {what}")
         for one in measure.excess(self._before, after):
             self.problem(f"left over: {one}")
         if mark != "fresh" and (connections := self._network.connections()):
             self.problem(f"left over: connections {connections[:MOST_SHOWN]}")
+
+    async def _at_rest(self) -> dict[str, float]:
+        """What there is once nothing comes or goes and nothing is too much, or in the end."""
+        last, now = {}, self._network.look()
+        with trio.move_on_after(SETTLE_SECONDS):
+            while now["connections"] or last != {**now, "MB": 0} or measure.excess(self._before, now):
+                await trio.sleep(STILL_SECONDS)
+                last, now = {**now, "MB": 0}, self._network.look()
+        return now
 
     def look_at_errors(self) -> None:
         """What the network's processes wrote on stderr: nothing is right."""

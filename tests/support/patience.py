@@ -16,9 +16,7 @@ _LOCAL = 15.0
 _LIVE = 60.0
 """Twice the DNS TTL of 5 s, the start of a server, and its news to Fly Proxy, for which the documentation
 gives no figure."""
-SECONDS = float(
-    os.environ.get("FLYROUTES_TEST_SECONDS") or (_LOCAL if "FLYROUTES_INSIDE" in os.environ else _LIVE)
-)
+SECONDS = _LOCAL if "FLYROUTES_INSIDE" in os.environ else _LIVE
 """For anything to happen, and to be known everywhere on the network that the tests stand on."""
 PROGRAM_SECONDS = 2 * SECONDS
 """For a program that may start a network of its own."""

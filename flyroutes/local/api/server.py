@@ -1,4 +1,6 @@
-"""The Machines API on hypercorn: at `_api.internal:4280` of each network, and for each Machine by itself.
+"""The Machines API on hypercorn.
+
+At `_api.internal:4280` of each network, over TLS at its public names, and for each Machine by itself.
 
 docs machines/api/working-with-machines-api, docs reference/suspend-resume.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
 
@@ -16,15 +18,20 @@ from flyroutes.local.api.machines.gate import OneMachineOnly, RequireToken
 from flyroutes.local.api.machines.table import make_app
 
 if TYPE_CHECKING:
+    import ssl
+
     from starlette.types import ASGIApp
 
     from flyroutes.local.machines.control import Control
     from flyroutes.platform.model import Machine
 
+_logger = logging.getLogger("flyroutes.api")
+
 IDLE_TIMEOUT = 75.0
 """Seconds. Longer than clients keep an idle connection: the side that sends must be the first to hang up."""
 MAX_CONNECTIONS = 1000
 """At one door, where many programs may wait for Machines at once; each Machine has a door of its own."""
+HANDSHAKE_SECONDS = 10.0
 
 
 class APIServer:
@@ -38,6 +45,20 @@ class APIServer:
         """Serve who has the token, for ever."""
         await trio.serve_listeners(self._guard.handle, [listener])
 
+    async def serve_secure(self, listener: trio.SocketListener, context: ssl.SSLContext) -> None:
+        """Serve who has the token, over TLS, for ever."""
+
+        async def handle(stream: trio.SocketStream) -> None:
+            secure = trio.SSLStream(stream, context, server_side=True, https_compatible=True)
+            try:
+                with trio.fail_after(HANDSHAKE_SECONDS):
+                    await secure.do_handshake()
+            except (trio.TooSlowError, trio.BrokenResourceError) as error:
+                return _logger.info("no TLS handshake: %r", error.__cause__ or error)
+            return await self._guard.handle(cast("trio.SocketStream", _Secured(secure)))
+
+        await trio.serve_listeners(handle, [listener])
+
     async def serve_machine(
         self, listener: trio.SocketListener, machine: Machine, connections: trio.Nursery
     ) -> None:
@@ -47,6 +68,14 @@ class APIServer:
         """
         guard = _guard(OneMachineOnly(self._app, machine.app, machine.id))
         await trio.serve_listeners(guard.handle, [listener], handler_nursery=connections)
+
+
+class _Secured:
+    """What the guard uses of a connection, for one over TLS."""
+
+    def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
+        self.socket = stream.transport_stream.socket
+        self.receive_some, self.send_all = stream.receive_some, stream.send_all
 
 
 def _guard(app: ASGIApp) -> Guard:
@@ -59,4 +88,4 @@ def _guard(app: ASGIApp) -> Guard:
 
 
 def _log(event: str, **fields: object) -> None:
-    logging.getLogger("flyroutes.api").warning("%s: %s", event, fields)
+    _logger.warning("%s: %s", event, fields)

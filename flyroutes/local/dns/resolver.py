@@ -1,7 +1,7 @@
 """The resolver's answers: from a packet to a packet, for the network that the asker is on.
 
-What to answer is decided in `platform.net.names`. Not done: recursion (public names are REFUSED), TSIG, zone
-transfers.
+What to answer is decided in `platform.net.names`. Not done: recursion (public names do not exist), TSIG, zone
+transfers (REFUSED).
 """
 
 from __future__ import annotations
@@ -88,16 +88,21 @@ def _response(query: dns.message.Message, source_ip: str, platform: Platform) ->
     if query.edns > 0:
         response.set_rcode(dns.rcode.BADVERS)  # RFC 6891 section 6.1.3
         return response
-    if asked.rdclass != dns.rdataclass.IN:
+    if asked.rdclass not in (dns.rdataclass.IN, dns.rdataclass.ANY):  # JNDI asks for any class
         response.set_rcode(dns.rcode.REFUSED)
         return response
     asker = addresses.network_of(source_ip, tuple(platform.networks.values()))
     found = answer(asked.name, asked.rdtype, asker, _region_of(source_ip, platform), platform)
     response.set_rcode(found.rcode)
-    response.flags |= dns.flags.AA if found.authoritative else 0
+    if found.rcode == dns.rcode.REFUSED:
+        return response
+    # Without it glibc and Go take "nothing of that type" for the answer of one who should not be asked.
+    response.flags |= dns.flags.AA
     # One set per record, so that truncation keeps the records that fit: musl takes "none, and truncated" for
     # a failure.
     response.answer = [dns.rrset.from_rdata(asked.name, found.ttl, rdata) for rdata in found.rdatas]
+    if not found.rdatas:
+        response.authority = [dns.rrset.from_rdata(found.zone, found.ttl, found.soa)]
     _explain(response, found)
     return response
 
@@ -105,7 +110,7 @@ def _response(query: dns.message.Message, source_ip: str, platform: Platform) ->
 def _explain(response: dns.message.Message, found: Answer) -> None:
     """Say why there is no answer where the asker understands it (RFC 8914); `dig` prints it."""
     if found.note and response.edns >= 0:
-        note = dns.edns.EDEOption(dns.edns.EDECode.NOT_AUTHORITATIVE, found.note)
+        note = dns.edns.EDEOption(dns.edns.EDECode.NO_REACHABLE_AUTHORITY, found.note)
         response.use_edns(0, 0, MAX_UDP, response.request_payload, [note])
 
 

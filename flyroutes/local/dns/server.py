@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import dns.rcode
 import trio
 
 from flyroutes.local.dns.resolver import HEADER, refusal
+from flyroutes.platform.net.addresses import block_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 64
 """Packets answered before other tasks get a turn: more would delay those, fewer would cost throughput."""
-MAX_CONNECTIONS = 64
+CONNECTIONS_PER_ASKER = 64
+"""At one address; an asker is a Machine or peer, whichever of its addresses it uses."""
 IDLE_SECONDS = 10.0
 """For one query over TCP to arrive and its answer to leave."""
 
@@ -75,31 +78,32 @@ async def serve_tcp(listener: trio.SocketListener, handle: Handle) -> None:
     """Answer length-prefixed queries (RFC 1035 section 4.2.2) on `listener` until cancelled.
 
     A connection may send many queries, one after the other or at once, and is closed when a query takes
-    longer than `IDLE_SECONDS`. Beyond `MAX_CONNECTIONS`, new connections are closed unanswered.
+    longer than `IDLE_SECONDS`. What an asker opens beyond `CONNECTIONS_PER_ASKER` is closed unanswered.
     """
-    slots = trio.Semaphore(MAX_CONNECTIONS)
+    opened: Counter[object] = Counter()
 
     async def connection(stream: trio.SocketStream) -> None:
         async with stream:
             try:
-                slots.acquire_nowait()
-            except trio.WouldBlock:
-                logger.warning("dns: more than %d connections; closed one", MAX_CONNECTIONS)
-                return
-            try:
-                await _converse(stream, handle)
+                source_ip = stream.socket.getpeername()[0]
+                asker = block_of(source_ip)
+                if opened[asker] >= CONNECTIONS_PER_ASKER:
+                    logger.warning("dns: %s has %d connections; closed one more", asker, opened[asker])
+                    return
+                opened[asker] += 1
+                try:
+                    await _converse(stream, handle, source_ip)
+                finally:
+                    opened[asker] -= 1
             except (trio.BrokenResourceError, trio.TooSlowError, OSError) as error:
                 logger.info("dns: connection closed: %r", error)
             except Exception:
                 logger.exception("dns: connection lost")
-            finally:
-                slots.release()
 
     await trio.serve_listeners(connection, [listener])
 
 
-async def _converse(stream: trio.SocketStream, handle: Handle) -> None:
-    source_ip = stream.socket.getpeername()[0]
+async def _converse(stream: trio.SocketStream, handle: Handle, source_ip: str) -> None:
     buffer = bytearray()
     while True:
         with trio.fail_after(IDLE_SECONDS):

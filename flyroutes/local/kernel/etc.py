@@ -25,6 +25,10 @@ def trust(authority: bytes) -> None:
     for name in _BUNDLES:
         with open(name, "ab") as file:
             file.write(authority)
+    from flyroutes.local.kernel import java  # its library is large, and Machines are forks of who reads this
+
+    with step("lay the local authority over what Java trusts", "unset JAVA_HOME"):
+        java.trust(Path(root.CERTIFICATES).read_bytes())
 
 
 def _etc() -> root.Tree:

@@ -30,8 +30,9 @@ Tree = Mapping[str, "bytes | Tree"]
 
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 """Where programs find the authorities that they trust, the network's own among them."""
-TRUST = {"SSL_CERT_FILE": CERTIFICATES, "NODE_EXTRA_CA_CERTS": CERTIFICATES}
-"""Variables that say so to OpenSSL, Go and Python; and to Node, which else trusts what it was built with."""
+_TRUSTING = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO")
+TRUST = dict.fromkeys(_TRUSTING, CERTIFICATES)
+"""Variables that say so: to OpenSSL, Go, Ruby, PHP and Python; and to programs that bring their own."""
 PATH = f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The Python that runs flyroutes comes first: it has the packages that a Dockerfile's RUN would install."""
 DEFAULTS = {"PATH": PATH, "HOME": "/tmp", **TRUST}

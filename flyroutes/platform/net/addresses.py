@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
 from flyroutes.platform.regions import REGIONS
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import Network
 
 DNS_SERVER = "fdaa::3"
+PUBLIC_RESOLVERS = ("8.8.8.8", "9.9.9.9", "2001:4860:4860::8888", "2620:fe::fe")
+"""Of others, and answered here: flyctl asks such for an app's public addresses after a deploy."""
 API_PORT = 4280
 FIRST_NETWORK_ID = 0x18
 """The default network is fdaa:0:18::/48; later ones count up."""
@@ -27,7 +29,10 @@ FIRST_NETWORK_ID = 0x18
 MACHINES_V4 = IPv4Network("172.19.0.0/16")
 ANYCAST_V4 = IPv4Network("198.51.100.0/24")
 SHARED_V4 = "198.51.100.1"
+API_V4 = "198.51.100.2"
 ANYCAST_V6 = IPv6Network("2001:db8:a::/48")
+API_V6 = "2001:db8:a::2:0"
+"""Where the public names of the Machines API lead to."""
 EGRESS_V6 = IPv6Network("2001:db8:e::/48")
 EGRESS_V4 = "192.0.2.1"
 """What the outside sees when a Machine dials out over IPv4."""
@@ -67,7 +72,7 @@ def flycast(network: Network, number: int) -> str:
 def app_addresses(kind: str, network: Network) -> Iterator[str]:
     """Addresses an app may be given: `v4`, `v6`, or `private_v6` usable from `network`, lowest first.
 
-    Number 1 is the shared IPv4, and Flycast addresses seen in Fly's documentation begin at ::3.
+    Number 1 is the shared IPv4, number 2 the Machines API; Flycast addresses in Fly's pages begin at ::3.
     """
     for number in range(3, 1 << 16 if kind == "private_v6" else 255):
         if kind == "private_v6":
@@ -107,6 +112,11 @@ def flycast_prefix(network: Network) -> IPv6Network:
 
 def _host_prefix(network: Network, host: int) -> IPv6Network:
     return IPv6Network((network_prefix(network).network_address + (host << 48), 80))
+
+
+def block_of(address: str) -> IPv4Network | IPv6Network:
+    """All the addresses of the Machine or peer that has this one: a /112 of IPv6, a /29 of IPv4."""
+    return ip_network((address, 112 if ":" in address else 29), strict=False)
 
 
 @functools.lru_cache(maxsize=8192)  # asked several times for each request and each name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from flyroutes.platform.net import addresses
@@ -11,14 +12,28 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import Machine, Platform
 
 
-def resolver_addresses(platform: Platform) -> list[str]:
-    """Where DNS is answered: fdaa::3, and fdaa:<net>::3 of each network."""
-    return [addresses.DNS_SERVER, *map(addresses.dns_server, platform.networks.values())]
+_PUBLIC = [
+    str(addresses.ANYCAST_V6),
+    *(str(ip_network((one, 48), strict=False)) for one in addresses.PUBLIC_RESOLVERS if ":" in one),
+]
+"""The /48 of all public addresses that something answers at."""
+
+
+def doors(platform: Platform) -> set[tuple[str, int]]:
+    """Where the local network itself listens, (address, port): DNS and the Machines API, over TLS on 443.
+
+    For networks that is at fdaa::3, and fdaa:<net>::3 of each network; else at public addresses.
+    """
+    inside = [addresses.DNS_SERVER, *map(addresses.dns_server, platform.networks.values())]
+    resolvers = {(address, 53) for address in (*inside, *addresses.PUBLIC_RESOLVERS)}
+    apis = {(address, addresses.API_PORT) for address in inside}
+    return resolvers | apis | {(addresses.API_V4, 443), (addresses.API_V6, 443)}
 
 
 def fabric_addresses(platform: Platform) -> list[str]:
-    """What the fabric answers for: resolvers and the addresses of apps."""
-    return resolver_addresses(platform) + [ip.address for app in platform.apps.values() for ip in app.ips]
+    """What the fabric answers for: its own doors and the addresses of apps."""
+    own = sorted({address for address, _ in doors(platform)})
+    return own + [ip.address for app in platform.apps.values() for ip in app.ips]
 
 
 def reachable_prefixes(platform: Platform) -> list[tuple[str, str]]:
@@ -26,7 +41,7 @@ def reachable_prefixes(platform: Platform) -> list[tuple[str, str]]:
     networks = [str(addresses.network_prefix(network)) for network in platform.networks.values()]
     outside = [str(addresses.EGRESS_V6), str(addresses.INTERNET_V6)]
     pairs = [(network, network) for network in networks] + [(network, "fdaa::/48") for network in networks]
-    return pairs + [(prefix, str(addresses.ANYCAST_V6)) for prefix in outside]
+    return pairs + list(itertools.product(outside, _PUBLIC))
 
 
 def udp_services(platform: Platform) -> dict[tuple[str, int], str]:

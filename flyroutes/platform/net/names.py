@@ -1,4 +1,4 @@
-"""Answers to `.internal`, `.flycast` and `.fly.dev` names: a plain function of a snapshot.
+"""Answers to names: a plain function of a snapshot.
 
 Names and values: docs networking/private-networking, networking/flycast, networking/custom-private-networks.
 Where those pages are silent the reading is `assumed`, and says so at its line. Cordon and failing checks do
@@ -22,6 +22,7 @@ from dns.rdtypes.IN.AAAA import AAAA
 
 from flyroutes.platform.lifecycle import GONE
 from flyroutes.platform.net import addresses
+from flyroutes.platform.net.zones import ABOVE, Labels, soa, zone_of
 from flyroutes.platform.regions import REGIONS, distance_km
 
 if TYPE_CHECKING:
@@ -32,13 +33,12 @@ if TYPE_CHECKING:
 TTL = 5
 """Seconds. The only sample in the Fly documentation shows 5 for `.internal`; the rest is `assumed` alike."""
 NO_WAY_OUT = (
-    "the local network answers .internal, .flycast and .fly.dev only: nothing leads out to public names"
+    "the local network answers .internal, .flycast, .fly.dev and the names of the Machines API only: "
+    "nothing leads out to public names"
 )
 
-Labels = tuple[str, ...]
-"""A name or the left part of one: lower case, leftmost first."""
 Records = dict[str, tuple[str, ...]]
-"""Type (A, AAAA, TXT) -> values. Empty: the name exists and has nothing to say."""
+"""Type (A, AAAA, TXT, SOA) -> values. Empty: the name exists and has nothing to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,14 @@ class Answer:
     rcode: dns.rcode.Rcode
     rdatas: tuple[dns.rdata.Rdata, ...] = ()
     ttl: int = TTL
-    authoritative: bool = True
+    zone: dns.name.Name = dns.name.root
+    """Whose SOA goes with a negative answer."""
     note: str = ""
+
+    @property
+    def soa(self) -> dns.rdata.Rdata:
+        """The SOA of the zone: it says how long a negative answer may be kept (RFC 2308)."""
+        return _rdata("SOA", soa(_labels(self.zone), self.ttl))
 
 
 def answer(
@@ -62,23 +68,38 @@ def answer(
     """The answer to a question of class IN, asked from network `asker` (None: not on a 6PN) in `region`.
 
     NOERROR without data for a known name of another type: musl fails a whole lookup when the A of an
-    AAAA-only name is NXDOMAIN. NXDOMAIN for an unknown app, REFUSED outside Fly's suffixes. All `assumed`.
+    AAAA-only name is NXDOMAIN. NXDOMAIN for an unknown app and outside Fly's suffixes. All `assumed`.
     """
-    labels = tuple(label.decode("latin-1").lower() for label in name.labels if label)
-    if labels[-1:] not in (("internal",), ("flycast",)) and labels[-2:] != ("fly", "dev"):
-        return Answer(dns.rcode.REFUSED, authoritative=False, note=NO_WAY_OUT)
+    if rdtype in (dns.rdatatype.AXFR, dns.rdatatype.IXFR):
+        return Answer(dns.rcode.REFUSED)
+    labels = _labels(name)
+    zone = zone_of(labels)
     records = _records(labels, asker, region, platform)
-    if records is None:
-        return Answer(dns.rcode.NXDOMAIN)
-    values = records.get(dns.rdatatype.to_text(rdtype), ())
-    return Answer(dns.rcode.NOERROR, tuple(_rdata(rdtype, value) for value in values))
+    if labels == zone:
+        records = {**(records or {}), "SOA": (soa(zone, TTL),)}
+    # ANY gets all that there is (RFC 8482 section 4.1 would be content with less).
+    asked = dns.rdatatype.to_text(rdtype)
+    found = (records or {}).items()
+    rdatas = tuple(
+        _rdata(kind, value) for kind, values in found if asked in (kind, "ANY") for value in values
+    )
+    return Answer(
+        dns.rcode.NXDOMAIN if records is None else dns.rcode.NOERROR,
+        rdatas,
+        zone=dns.name.Name((*zone, "")),
+        note="" if zone or rdatas else NO_WAY_OUT,
+    )
+
+
+def _labels(name: dns.name.Name) -> Labels:
+    return tuple(label.decode("latin-1").lower() for label in name.labels if label)
 
 
 def _records(labels: Labels, asker: Network | None, region: str, platform: Platform) -> Records | None:
     """What a name has; None when there is no such name, or not for the asker's network."""
     match labels:
-        case ("internal",) | ("flycast",) | ("fly", "dev"):
-            return {}
+        case ("api", "machines", "dev") | ("api", "fly", "io"):
+            return {"A": (addresses.API_V4,), "AAAA": (addresses.API_V6,)}
         case (name, "fly", "dev") if name in platform.apps:
             return _public_addresses(platform.apps[name])
         case (name, "flycast") if name in platform.apps:
@@ -87,7 +108,7 @@ def _records(labels: Labels, asker: Network | None, region: str, platform: Platf
             # The network's own names come first: `_instances` and the like are no apps.
             found = _of_network((*rest, app), asker, platform)
             return _of_app(tuple(rest), app, asker, region, platform) if found is None else found
-    return None
+    return {} if labels in ABOVE else None
 
 
 def _public_addresses(app: App) -> Records:
@@ -180,10 +201,13 @@ def _instance(machine: Machine) -> str:
 
 
 @functools.lru_cache(maxsize=8192)  # dnspython checks an address anew each time
-def _rdata(rdtype: dns.rdatatype.RdataType, value: str) -> dns.rdata.Rdata:
+def _rdata(kind: str, value: str) -> dns.rdata.Rdata:
+    rdtype = dns.rdatatype.from_text(kind)
     if rdtype == dns.rdatatype.TXT:
         # One string holds at most 255 bytes (RFC 1035 section 3.3.14); readers join them without a gap.
         raw = value.encode()
         strings = [raw[start : start + 255] for start in range(0, len(raw), 255)] or [b""]
         return TXT(dns.rdataclass.IN, rdtype, strings)
+    if rdtype == dns.rdatatype.SOA:
+        return dns.rdata.from_text(dns.rdataclass.IN, rdtype, value)
     return (A if rdtype == dns.rdatatype.A else AAAA)(dns.rdataclass.IN, rdtype, value)

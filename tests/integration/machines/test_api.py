@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flyroutes.errors import PlatformError
+from flyroutes.machines_api.client import BASE_URL
 from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.patience import eventually
@@ -34,6 +35,18 @@ async def test_the_api_answers_inside_every_network(network: str, scratch: Scrat
     for command, status in ((CODE, "401"), (with_token, "200")):
         answer = await place.run([*command, f"{API}/apps/{app}/machines/{machine.id}"])
         assert answer.stdout == status, answer
+
+
+@pytest.mark.fact("runtime.api-public")
+@pytest.mark.standing("documented", source="docs machines/api/working-with-machines-api: API addresses")
+async def test_the_api_answers_under_its_public_name(scratch: Scratch) -> None:
+    app = await scratch.app()
+    machine = await scratch.machine(app, programs.SLEEP)
+    with_token = [*CODE, "-H", f"Authorization: Bearer {os.environ['FLY_API_TOKEN']}"]
+    for place in (Place(scratch.fly), Place(scratch.fly, app, machine.id)):
+        for command, status in ((CODE, "401"), (with_token, "200")):
+            answer = await place.run([*command, f"{BASE_URL}/v1/apps/{app}/machines/{machine.id}"])
+            assert answer.stdout == status, (place, answer)
 
 
 @pytest.mark.fact("runtime.api-socket")

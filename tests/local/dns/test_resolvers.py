@@ -5,11 +5,18 @@ from __future__ import annotations
 import shutil
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from flyroutes.platform.net.addresses import API_V4
+from flyroutes.validation.places import Place
+from tests.support import programs
 from tests.support.command import flyroutes
+
+if TYPE_CHECKING:
+    from tests.support.scratch import Scratch
 
 MACHINES = 300
 LOOKUP = r"""
@@ -66,16 +73,47 @@ async def test_300_machines_resolve_with_dig_glibc_and_musl(tmp_path: Path, musl
     assert 16 <= musl <= MACHINES, done
 
 
-@pytest.mark.fact("dns.recursion-refused")
-async def test_a_public_name_is_refused_at_once_and_says_why() -> None:
-    with trio.fail_after(5):
-        done = await trio.run_process(["dig", "a", "example.com"], capture_stdout=True)
-        missing = await trio.run_process(
-            ["getent", "ahosts", "example.com"], capture_stdout=True, check=False
-        )
-    answer = done.stdout.decode()
-    assert "status: REFUSED" in answer
-    assert "nothing leads out to public names" in answer
-    assert (missing.returncode, missing.stdout) == (2, b"")
-    with pytest.raises(socket.gaierror):
-        await trio.socket.getaddrinfo("example.com", 80)
+OUTSIDE = ("example.com", "redis")
+
+
+@pytest.mark.fact("dns.outside")
+async def test_a_name_of_the_outside_does_not_exist_and_says_why() -> None:
+    for name in OUTSIDE:
+        with trio.fail_after(5):
+            done = await trio.run_process(["dig", "a", name], capture_stdout=True)
+            missing = await trio.run_process(["getent", "ahosts", name], capture_stdout=True, check=False)
+        answer = done.stdout.decode()
+        assert "status: NXDOMAIN" in answer
+        assert "nothing leads out to public names" in answer
+        assert (missing.returncode, missing.stdout) == (2, b"")
+        with pytest.raises(socket.gaierror) as caught:
+            await trio.socket.getaddrinfo(name, 80)
+        assert caught.value.errno == socket.EAI_NONAME
+
+
+@pytest.mark.fact("dns.outside")
+async def test_musl_does_not_wait_for_a_name_of_the_outside(musl_lookup: Path) -> None:
+    assert MUSL is not None
+    await _compile(musl_lookup, MUSL.parent)
+    for name in OUTSIDE:
+        with trio.fail_after(2):  # musl asks for 5 s whoever does not say yes or no
+            ended = await trio.run_process([str(musl_lookup), name], capture_stderr=True, check=False)
+        assert (ended.returncode, ended.stderr) == (1, b"Name does not resolve\n")
+
+
+@pytest.mark.fact("dns.outside", "dns.ptr")
+async def test_the_address_of_a_machine_has_no_name_and_that_is_no_failure() -> None:
+    answer = await trio.run_process(["dig", "-x", "fdaa:0:18:a7b::2"], capture_stdout=True)
+    assert b"status: NXDOMAIN" in answer.stdout
+    assert b"d.f.ip6.arpa.\t\t5\tIN\tSOA" in answer.stdout
+    with trio.fail_after(2):
+        assert await trio.socket.getnameinfo(("fdaa:0:18:a7b::2", 80), 0) == ("fdaa:0:18:a7b::2", "http")
+
+
+@pytest.mark.parametrize("server", ["2001:4860:4860::8888", "2620:fe::fe"])
+async def test_public_resolvers_answer_over_ipv6_too(server: str, peer: Place, scratch: Scratch) -> None:
+    app = await scratch.app()
+    machine = await scratch.machine(app, programs.SLEEP)
+    for place in (peer, Place(scratch.fly, app, machine.id)):
+        answer = await place.run(["dig", "+tries=1", "+short", f"@{server}", "a", "api.machines.dev"])
+        assert answer.stdout == f"{API_V4}\n", answer

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     """A proxy that runs, for an app `web` at `world.address`:`world.port`, and logs no error of its own."""
-    with trio.fail_after(SECONDS):
+    with trio.fail_after(SECONDS) as scope:
         async with trio.open_nursery() as nursery:
-            world = World(nursery, port=free_port(ADDRESS))
+            world = World(nursery, port=free_port(ADDRESS), scope=scope)
             await nursery.start(world.proxy.run)
             yield world
             world.assert_sound()

@@ -8,7 +8,7 @@ import pytest
 
 from flyroutes.local.machines.deploy import ip_types
 from flyroutes.platform.model import IP, App, Machine, MachineConfig, Network, Platform, Port, Service
-from flyroutes.platform.net.fabric import fabric_addresses, reachable_prefixes, udp_services
+from flyroutes.platform.net.fabric import doors, fabric_addresses, reachable_prefixes, udp_services
 from flyroutes.validation.checking import table
 from flyroutes.validation.reach import Outcome, Probe, plan
 
@@ -35,8 +35,24 @@ def _platform(*machines: Machine, ips: tuple[IP, ...] = (IP("198.51.100.3", "v4"
     )
 
 
-def test_the_fabric_answers_for_resolvers_and_app_addresses_only() -> None:
-    assert fabric_addresses(_platform()) == ["fdaa::3", "fdaa:0:18::3", "fdaa:0:19::3", "198.51.100.3"]
+PUBLIC_RESOLVERS = {"8.8.8.8", "9.9.9.9", "2001:4860:4860::8888", "2620:fe::fe"}
+PUBLIC_API = {"198.51.100.2", "2001:db8:a::2:0"}
+
+
+def test_the_fabric_answers_for_its_own_doors_and_app_addresses_only() -> None:
+    own = {"fdaa::3", "fdaa:0:18::3", "fdaa:0:19::3"} | PUBLIC_RESOLVERS | PUBLIC_API
+    found = fabric_addresses(_platform())
+    assert set(found) == own | {"198.51.100.3"}
+    assert len(found) == len(set(found))
+
+
+def test_dns_is_on_53_and_the_api_on_4280_of_networks_and_443_of_its_public_names() -> None:
+    networks = {"fdaa::3", "fdaa:0:18::3", "fdaa:0:19::3"}
+    assert doors(_platform()) == (
+        {(address, 53) for address in networks | PUBLIC_RESOLVERS}
+        | {(address, 4280) for address in networks}
+        | {(address, 443) for address in PUBLIC_API}
+    )
 
 
 def test_networks_reach_themselves_and_the_resolver_and_never_each_other() -> None:
@@ -44,6 +60,8 @@ def test_networks_reach_themselves_and_the_resolver_and_never_each_other() -> No
     assert ("fdaa:0:18::/48", "fdaa:0:18::/48") in pairs
     assert ("fdaa:0:18::/48", "fdaa::/48") in pairs
     assert ("fdaa:0:18::/48", "fdaa:0:19::/48") not in pairs
+    for outside in ("2001:db8:e::/48", "2001:db8:c::/48"):
+        assert {(outside, "2001:4860:4860::/48"), (outside, "2620:fe::/48")} <= pairs
     assert not any(target.startswith("fdaa:") for source, target in pairs if source.startswith("2001:"))
 
 

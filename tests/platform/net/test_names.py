@@ -7,6 +7,7 @@ from dataclasses import replace
 import dns.name
 import dns.rcode
 import dns.rdatatype
+import dns.reversename
 import pytest
 from dns.rdtypes.ANY.TXT import TXT
 
@@ -100,6 +101,16 @@ FOUND: dict[str, tuple[str, str, list[Machine | str]]] = {
     "public IPv4, shared and dedicated": ("shop.fly.dev", "A", ["198.51.100.1", "198.51.100.9"]),
     "public IPv6, and no private one": ("shop.fly.dev", "AAAA", ["2001:db8:a::9"]),
     "a suffix by itself": ("internal", "AAAA", []),
+    "what stands above a suffix": ("dev", "AAAA", []),
+    "the root": (".", "NS", []),
+    "the Machines API": ("api.machines.dev", "A", [addresses.API_V4]),
+    "the Machines API over IPv6": ("api.machines.dev", "AAAA", [addresses.API_V6]),
+    "the other name of the API, whatever the case": ("API.fly.io", "AAAA", [addresses.API_V6]),
+    "a name of the API, asked for text": ("api.fly.io", "TXT", []),
+    "anything of an app": ("shop.internal", "ANY", [M1, M2]),
+    "anything of a public name": ("shop.fly.dev", "ANY", ["198.51.100.1", "198.51.100.9", "2001:db8:a::9"]),
+    "anything of a name that has text": ("_peer.internal", "ANY", ["laptop"]),
+    "anything of an app without Machines": ("idle.internal", "ANY", []),
 }
 
 
@@ -108,7 +119,7 @@ def test_known_name_answers(sentence: str) -> None:
     name, rdtype, expected = FOUND[sentence]
     found = ask(name, rdtype)
     assert values(found) == [one.private_ip if isinstance(one, Machine) else one for one in expected]
-    assert (found.rcode, found.ttl, found.authoritative) == (dns.rcode.NOERROR, 5, True)
+    assert (found.rcode, found.ttl) == (dns.rcode.NOERROR, 5)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +134,65 @@ def test_unknown_name_is_nxdomain(name: str, rdtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".", "example.com", "com", "dev", "8.1.0.0.ip6.arpa", "shop.internal.example"]
+    "name", ["example.com", "com", "redis", "8.1.0.0.ip6.arpa", "shop.internal.example", "x.dev"]
 )
-def test_public_name_is_refused_with_the_reason(name: str) -> None:
-    found = ask(name, "AAAA")
-    assert (found.rcode, found.authoritative, found.note) == (dns.rcode.REFUSED, False, NO_WAY_OUT)
+@pytest.mark.parametrize("rdtype", ["AAAA", "PTR", "ANY"])
+def test_public_name_does_not_exist_and_the_reason_is_told(name: str, rdtype: str) -> None:
+    found = ask(name, rdtype)
+    assert (found.rcode, found.rdatas, found.note) == (dns.rcode.NXDOMAIN, (), NO_WAY_OUT)
+    assert found.zone == dns.name.root
+
+
+@pytest.mark.parametrize("name", ["shop.internal", "gone.internal", "internal", "example.com", "."])
+@pytest.mark.parametrize("rdtype", ["AXFR", "IXFR"])
+def test_zone_transfer_is_refused(name: str, rdtype: str) -> None:
+    found = ask(name, rdtype)
+    assert (found.rcode, found.rdatas, found.note) == (dns.rcode.REFUSED, (), "")
+
+
+ZONES = {
+    "shop.internal": "internal.",
+    "gone.internal": "internal.",
+    "internal": "internal.",
+    "idle.flycast": "flycast.",
+    "gone.fly.dev": "fly.dev.",
+    "x.api.fly.io": "api.fly.io.",
+    "api.machines.dev": "api.machines.dev.",
+    "redis": ".",
+    "dev": ".",
+}
+
+
+@pytest.mark.parametrize("name", ZONES)
+def test_negative_answer_names_its_zone_and_the_zone_has_an_soa(name: str) -> None:
+    zone = ZONES[name]
+    assert ask(name, "MX").zone == dns.name.from_text(zone)
+    (soa,) = ask(zone, "SOA").rdatas
+    assert soa.to_text() == f"{zone} nobody.invalid. 1 3600 1200 604800 5"
+
+
+PRIVATE = {
+    # address: its zone in RFC 6303
+    "fdaa:0:18:a7b::2": "d.f.ip6.arpa.",
+    "fe80::1": "8.e.f.ip6.arpa.",
+    "febf::1": "b.e.f.ip6.arpa.",
+    "2001:db8:e::2": "8.b.d.0.1.0.0.2.ip6.arpa.",
+    "10.1.2.3": "10.in-addr.arpa.",
+    "172.19.0.2": "19.172.in-addr.arpa.",
+    "172.31.255.255": "31.172.in-addr.arpa.",
+    "192.168.0.1": "168.192.in-addr.arpa.",
+    "198.51.100.1": "100.51.198.in-addr.arpa.",
+    "127.0.0.1": "127.in-addr.arpa.",
+    "172.32.0.1": ".",
+    "8.8.8.8": ".",
+}
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_private_address_has_no_name_and_no_outside_is_asked(address: str) -> None:
+    found = ask(dns.reversename.from_address(address).to_text(), "PTR")
+    assert (found.rcode, found.zone) == (dns.rcode.NXDOMAIN, dns.name.from_text(PRIVATE[address]))
+    assert found.note == (NO_WAY_OUT if PRIVATE[address] == "." else "")
 
 
 def test_instances_are_listed_in_full() -> None:

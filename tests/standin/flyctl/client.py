@@ -1,22 +1,29 @@
-"""`fly` as the tests start it: hands its command and files to serve.py, passes SIGINT on, ends alike."""
+"""`fly` as the tests start it: hands its command and files to serve.py, passes SIGINT on, ends alike.
 
-import json
-import os
-import signal
-import socket
+It is started hundreds of times, so it imports only what the interpreter is made of: json, signal and socket
+would take longer than all the rest. SIGTERM ends it, and serve.py ends the command with it.
+"""
+
+import _socket
+import posix
 import sys
+
+SOL_SOCKET, SCM_RIGHTS, SIGINT = _socket.SOL_SOCKET, _socket.SCM_RIGHTS, 2
 
 
 def main() -> int:
     """Run the command line after the socket's NAME there."""
-    request = {"argv": sys.argv[2:], "directory": os.getcwd(), "environment": dict(os.environ)}
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.connect(f"\0{sys.argv[1]}")
-        socket.send_fds(server, [json.dumps(request).encode()], [0, 1, 2])
-        pid = int(server.recv(32))
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda number, _frame: os.kill(pid, number))
-        return int(server.recv(32) or 1)
+    request = {"argv": sys.argv[2:], "directory": posix.getcwd(), "environment": posix.environ}
+    files = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, 2))
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    server.connect(f"\0{sys.argv[1]}")
+    server.sendmsg([ascii(request).encode()], [(SOL_SOCKET, SCM_RIGHTS, files)])
+    pid = int(server.recv(32))
+    while True:
+        try:
+            return int(server.recv(32) or 1)
+        except KeyboardInterrupt:
+            posix.kill(pid, SIGINT)
 
 
 if __name__ == "__main__":
