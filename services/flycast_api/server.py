@@ -34,9 +34,7 @@ if __name__ == "__main__":
     )  # held until guard.py takes them
     gc.disable()  # nothing that is imported is garbage: a tenth less time to the first answer
     try:
-        GRACE = 0.8 * float(
-            os.environ.get("KILL_TIMEOUT", "5")
-        )  # for work in flight; the rest is for leaving
+        GRACE = 0.8 * float(os.environ.get("KILL_TIMEOUT", "5"))  # the rest is for leaving
         LISTENER = listen()
     except (OSError, ValueError, OverflowError) as error:
         given = {name: os.environ.get(name) for name in ("BIND_HOST", "PORT", "KILL_TIMEOUT")}

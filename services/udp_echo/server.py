@@ -61,9 +61,7 @@ if __name__ == "__main__":
     # Before the import of trio, which is most of a cold start: what comes from here on waits in the kernel.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # held until their receiver is open
     try:
-        GRACE = 0.8 * float(
-            os.environ.get("KILL_TIMEOUT", "5")
-        )  # of it for work in flight, the rest to leave
+        GRACE = 0.8 * float(os.environ.get("KILL_TIMEOUT", "5"))  # the rest is for leaving
         TCP, UDP = bind_all()
     except (OSError, ValueError, OverflowError) as error:
         given = {name: os.environ.get(name) for name in ("BIND_HOST", "PORT", "KILL_TIMEOUT")}
