@@ -49,7 +49,7 @@ def bind_all() -> tuple[socket.socket, list[socket.socket]]:
     # 6PN is IPv6 only and goes round the UDP proxy: it takes a socket of its own, and no service in fly.toml.
     names += [] if host else ["fly-local-6pn"]
     udp = [bind(name, port, socket.SOCK_DGRAM) for name in names]
-    # Last: whoever can connect finds datagrams served as well. At 100, the usual backlog, a burst waits for seconds.
+    # Last: whoever can connect finds datagrams served as well. At the usual 100 a burst waits for seconds.
     tcp.listen(2048)
     for protocol, sock in [("tcp", tcp), *(("udp", sock) for sock in udp)]:
         log("listening", protocol=protocol, address=sock.getsockname()[0], port=port)
