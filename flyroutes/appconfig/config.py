@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flyroutes.appconfig.image.outcome import Build, find_image
 from flyroutes.appconfig.problems import Problems, Where
@@ -14,17 +15,18 @@ from flyroutes.appconfig.reader.records import app_name
 from flyroutes.appconfig.reader.schema import ROOT
 from flyroutes.appconfig.reader.source import parse
 from flyroutes.appconfig.reader.tables import Table, fields
-from flyroutes.platform.model import Image, MachineConfig, Restart
+from flyroutes.errors import ConfigError, PlatformError
+from flyroutes.platform.durations import format_duration
+from flyroutes.platform.json.config_reader import config_from_json
+from flyroutes.platform.model import Image
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from flyroutes.platform.model import Service
+    from flyroutes.platform.model import MachineConfig, Service
 
 RELEASE_TIMEOUT = 300.0
 """Seconds that a release command has (docs reference/configuration)."""
-_OVERRIDES = {"cmd", "entrypoint", "exec"}
-"""Keys of `[experimental]` that replace a part of the image's command."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,10 @@ def load(path: Path, *, context: Path | None = None, default_app: str | None = N
     app = _app(root, default_app)
     before = root.at.problems.broken
     built = find_image(root, context or Path.cwd())
-    commands = _commands(root, built)
     if root.at.problems.broken == before and not root.at.problems.gaps:
-        _check_commands(root, commands, built)
+        _check_commands(root, built)
     root.at.problems.close()
-    return _freeze(root, app, built, commands)
+    return _freeze(root, app, built)
 
 
 def _app(root: Table, default_app: str | None) -> str:
@@ -93,41 +94,36 @@ def _check_env(root: Table) -> None:
         )
 
 
-def _commands(root: Table, built: Build) -> dict[str, tuple[str, ...]]:
-    """Process group to the whole command of its Machines; no words: what the image does by itself.
+def _init(root: Table, group: str) -> dict[str, list[str]]:
+    """What replaces parts of the image's command in the Machines of `group`; nothing for all of it.
 
     A command of `[processes]` replaces CMD and leaves ENTRYPOINT; `[experimental]` may replace either
     (flyctl updateMachineConfig; docs reference/configuration).
     """
     override = root.get("experimental") or {}
-    entrypoint = override.get("entrypoint") or built.entrypoint
-    found: dict[str, tuple[str, ...]] = {}
-    for group in groups.names(root):
-        words = (root.get("processes") or {}).get(group) or override.get("cmd", ())
-        whole = override.get("exec") or (*entrypoint, *(words or built.cmd))
-        found[group] = whole if words or _OVERRIDES & override.keys() else ()
-    return found
+    words = {**override, "cmd": (root.get("processes") or {}).get(group) or override.get("cmd")}
+    return {key: list(words[key]) for key in ("exec", "entrypoint", "cmd") if words.get(key)}
 
 
-def _check_commands(root: Table, commands: Mapping[str, tuple[str, ...]], built: Build) -> None:
+def _check_commands(root: Table, built: Build) -> None:
     given = root.get("processes") or {}
-    for group, command in commands.items():
+    for group in groups.names(root):
         # None: there is a command, and what is wrong with it has been reported.
-        if not (command or built.entrypoint or built.cmd or given.get(group, ()) is None):
+        if not (_init(root, group) or built.entrypoint or built.cmd or given.get(group, ()) is None):
             way_out = f'add CMD to a Dockerfile, or [processes] {group} = "COMMAND" to {root.at.source}'
             root.at.error(f"a command for process group {group}", None, way_out)
 
 
-def _freeze(root: Table, app: str, built: Build, commands: Mapping[str, tuple[str, ...]]) -> AppConfig:
+def _freeze(root: Table, app: str, built: Build) -> AppConfig:
     image = Image(
         ref=f"local/{app}",
-        command=(*built.entrypoint, *built.cmd),
+        cmd=built.cmd,
+        entrypoint=built.entrypoint,
         workdir=built.workdir,
         env=built.env,
         copies=tuple(built.copies),
     )
-    shared = MachineConfig(image=image)
-    shared = replace(shared, **{key: root[key] for key in ("kill_signal", "kill_timeout") if key in root})
+    release = (root.get("deploy") or {}).get("release_command")
     return AppConfig(
         app=app,
         source=Path(root.at.source),
@@ -135,29 +131,41 @@ def _freeze(root: Table, app: str, built: Build, commands: Mapping[str, tuple[st
         env=root.get("env", {}),
         image=image,
         processes=root.get("processes") or {groups.APP: ()},
-        machines={group: _machine(root, group, shared, command) for group, command in commands.items()},
-        release=_release(root, shared, built),
+        machines={group: _read(root, _machine(root, group, image), image) for group in groups.names(root)},
+        release=_read(root, _release(root, release, image), image) if release else None,
         release_timeout=(root.get("deploy") or {}).get("release_command_timeout", RELEASE_TIMEOUT),
         warnings=root.at.problems.close(),
     )
 
 
-def _release(root: Table, shared: MachineConfig, built: Build) -> MachineConfig | None:
+def _read(root: Table, sent: dict[str, Any], image: Image) -> MachineConfig:
+    """Make a Machine of what flyctl would send; ConfigError for a value that the platform alone refuses."""
+    try:
+        return config_from_json(json.loads(json.dumps(sent)), {image.ref: image})
+    except PlatformError as error:
+        raise ConfigError(f"{root.at.source}: {error}") from error
+
+
+def _shared(root: Table, image: Image) -> dict[str, Any]:
+    stop = {"signal": root["kill_signal"]} if "kill_signal" in root else {}
+    if "kill_timeout" in root:
+        stop["timeout"] = format_duration(root["kill_timeout"])
+    return {"image": image.ref, **({"stop_config": stop} if stop else {})}
+
+
+def _release(root: Table, command: Sequence[str], image: Image) -> dict[str, Any]:
     """flyctl ToReleaseMachineConfig: the command replaces CMD and leaves ENTRYPOINT."""
-    words = (root.get("deploy") or {}).get("release_command")
-    if not words:
-        return None
-    entrypoint = (root.get("experimental") or {}).get("entrypoint") or built.entrypoint
-    return replace(
-        shared,
-        command=(*entrypoint, *words),
-        env={**_env(root), "RELEASE_COMMAND": "1"},
-        restart=Restart("no"),
-        metadata={"fly_platform_version": "v2", "fly_process_group": "fly_app_release_command"},
-        files=build.files(root.get("files") or ()),
-        skip_dns_registration=True,
-        auto_destroy=True,
-    )
+    entrypoint = (root.get("experimental") or {}).get("entrypoint")
+    return {
+        **_shared(root, image),
+        "init": {"cmd": list(command), **({"entrypoint": list(entrypoint)} if entrypoint else {})},
+        "env": {**_env(root), "RELEASE_COMMAND": "1"},
+        "restart": {"policy": "no"},
+        "metadata": {"fly_platform_version": "v2", "fly_process_group": "fly_app_release_command"},
+        "files": build.files(root.get("files") or ()),
+        "dns": {"skip_registration": True},
+        "auto_destroy": True,
+    }
 
 
 def _env(root: Table) -> dict[str, str]:
@@ -165,16 +173,19 @@ def _env(root: Table) -> dict[str, str]:
     return {**root.get("env", {}), **region}
 
 
-def _machine(root: Table, group: str, shared: MachineConfig, command: tuple[str, ...]) -> MachineConfig:
+def _machine(root: Table, group: str, image: Image) -> dict[str, Any]:
     """What flyctl makes of the file for one process group (flyctl updateMachineConfig)."""
-    return replace(
-        shared,
-        command=command,
-        env={**_env(root), "FLY_PROCESS_GROUP": group},
-        services=tuple(map(build.service, groups.of(root, group, groups.services(root)))),
-        checks=build.toplevel_checks(root, group),
-        restart=build.restart(root, group),
-        files=build.files(groups.of(root, group, root.get("files") or ())),
-        metadata={"fly_platform_version": "v2", "fly_process_group": group},
-        memory_mb=build.memory_mb(root, group),
-    )
+    parts = {
+        "services": list(map(build.service, groups.of(root, group, groups.services(root)))),
+        "checks": build.toplevel_checks(root, group),
+        "restart": build.restart(root, group),
+        "files": build.files(groups.of(root, group, root.get("files") or ())),
+    }
+    return {
+        **_shared(root, image),
+        "init": _init(root, group),
+        "env": {**_env(root), "FLY_PROCESS_GROUP": group},
+        "guest": build.guest(root, group),
+        "metadata": {"fly_platform_version": "v2", "fly_process_group": group},
+        **{name: part for name, part in parts.items() if part},
+    }

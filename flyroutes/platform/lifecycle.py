@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from flyroutes.errors import PlatformError
+from flyroutes.platform.model import Event
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import Restart, State
+    from collections.abc import Collection
+
+    from flyroutes.platform.model import Machine, Restart, State
 
 Action = Literal[
     "start", "launched", "stop", "exited", "crashed", "suspend", "suspended", "restart", "update", "destroy",
@@ -51,10 +54,21 @@ TRANSITIONS: dict[tuple[State, Action], State] = {
 }
 """(state, action) -> state. What is not here is not allowed."""
 
+EVENTS: dict[Action, str] = {
+    "start": "start", "launched": "start", "crashed": "start", "stop": "stop", "exited": "stop",
+    "suspend": "suspend", "suspended": "suspend", "restart": "restart", "update": "update",
+    "destroy": "destroy", "gone": "destroy",
+}  # fmt: skip
+"""Action -> type of the event that tells of it; the end of a process is an `exit`, whatever follows."""
+_ASKED: frozenset[State] = frozenset({"stopping", "restarting", "replacing"})
+"""A process that ends in one of these was asked to."""
+
 RUNNING: frozenset[State] = frozenset({"starting", "started", "restarting", "replacing", "stopping"})
 """Must be stopped before it can be destroyed, unless by force."""
 COMING: frozenset[State] = frozenset({"starting", "restarting", "replacing"})
 """On the way to `started` without anybody's doing."""
+SETTLED: frozenset[State] = frozenset({"created", "started", "stopped", "suspended", "failed", "destroyed"})
+"""Not on the way to another state."""
 GONE: frozenset[State] = frozenset({"destroying", "destroyed"})
 """No longer there for DNS, Fly Proxy and lists."""
 STARTABLE: frozenset[State] = frozenset({"stopped", "suspended"})
@@ -69,6 +83,42 @@ def after(state: State, action: Action) -> State:
         reason = f"cannot {action} a Machine that is {state}; from {state} it allows: {allowed or 'nothing'}"
         raise PlatformError(reason, 412)
     return target
+
+
+def event(
+    before: State, action: Action, source: str, now: float, exit_code: int | None, restarts: int
+) -> Event | None:
+    """Return what a Machine's history says of one step; None for the first start, which `launch` has told.
+
+    docs machines/api/machines-resource: events; fly-go machine_types.go.
+    """
+    state = after(before, action)
+    if exit_code is not None:
+        again = state == "restarting"
+        return Event("exit", "stopped", source, now, exit_code, before in _ASKED, again, restarts)
+    if (before, action) == ("created", "start"):
+        return None
+    return Event(EVENTS[action], state, source, now)
+
+
+def reached(machine: Machine, states: Collection[str], since: str = "") -> bool:
+    """Tell whether the Machine is in one of `states`, or has been after the event with the ID `since`.
+
+    What Fly makes of an event that it does not know is not documented (assumed: the state alone counts).
+    """
+    ids = [event.id for event in machine.events]
+    if since not in ids:
+        return machine.state in states
+    return any(event.status in states for event in machine.events[ids.index(since) + 1 :])
+
+
+def died(machine: Machine) -> bool:
+    """Tell whether the Machine's process failed, was not asked to end and does not come again.
+
+    On Fly it is the hardware that fails (fly-go machine_types.go: Standbys); here a crash stands for that.
+    """
+    last = machine.events[-1]
+    return bool(last.exit_code) and not (last.requested_stop or last.restarting)
 
 
 def next_after_exit(state: State, restart: Restart, code: int, restarts: int) -> tuple[Action, float]:

@@ -7,7 +7,7 @@ All durations are seconds. All addresses are text in canonical form.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,14 +135,20 @@ class Restart:
 class Image:
     """What stands in for an OCI image: a Dockerfile's outcome without its RUN lines, or nothing at all.
 
-    `copies` are (source on the host, absolute target in the Machine). `command` is ENTRYPOINT + CMD.
+    `copies` are (source on the host, absolute target in the Machine).
     """
 
     ref: str = "local/none"
-    command: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
     workdir: str = "/"
     env: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What it runs by itself."""
+        return (*self.entrypoint, *self.cmd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +157,7 @@ class MachineConfig:
 
     image: Image = Image()
     command: tuple[str, ...] = ()
-    """`init.cmd`: replaces the image's command when not empty."""
+    """Replaces the image's command when not empty."""
     env: Mapping[str, str] = field(default_factory=dict)
     services: tuple[Service, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -166,6 +172,10 @@ class MachineConfig:
     """(absolute path in the Machine, content): laid out on top of the image's files at each start."""
     auto_destroy: bool = False
     """The Machine is destroyed once its process has ended for good."""
+    standbys: tuple[str, ...] = ()
+    """IDs of Machines: when one of them dies, this one starts."""
+    sent: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The JSON that all this was read from, as it came: what a client reads back."""
 
     @property
     def process_group(self) -> str:
@@ -175,13 +185,25 @@ class MachineConfig:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a Machine's history, newest last. `timestamp` is seconds since the epoch."""
+    """One line of a Machine's history, newest last. `timestamp` is seconds since the epoch.
+
+    `type` and `status` are in Fly's words (docs machines/api/machines-resource: events); the rest is of an
+    `exit` alone.
+    """
 
     type: str
     status: str
     source: str
     timestamp: float
     exit_code: int | None = None
+    """Of the main process; 128 and a signal's number more when that ended it. None: nothing has exited."""
+    requested_stop: bool = False
+    """Somebody asked for this end, by a stop, a restart or an update."""
+    restarting: bool = False
+    """The Machine starts again by itself."""
+    restart_count: int = 0
+    """How often its restart policy had started it again before."""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,8 @@ def bind_all() -> tuple[socket.socket, list[socket.socket]]:
     # 6PN is IPv6 only and goes round the UDP proxy: it takes a socket of its own, and no service in fly.toml.
     names += [] if host else ["fly-local-6pn"]
     udp = [bind(name, port, socket.SOCK_DGRAM) for name in names]
-    tcp.listen(
-        2048
-    )  # last: whoever can connect finds datagrams served as well. At 100 a burst waits for seconds
+    # Last: whoever can connect finds datagrams served as well. At the usual 100 a burst waits for seconds.
+    tcp.listen(2048)
     for protocol, sock in [("tcp", tcp), *(("udp", sock) for sock in udp)]:
         log("listening", protocol=protocol, address=sock.getsockname()[0], port=port)
     return tcp, udp
@@ -61,9 +60,7 @@ if __name__ == "__main__":
     # Before the import of trio, which is most of a cold start: what comes from here on waits in the kernel.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # held until their receiver is open
     try:
-        GRACE = 0.8 * float(
-            os.environ.get("KILL_TIMEOUT", "5")
-        )  # of it for work in flight, the rest to leave
+        GRACE = 0.8 * float(os.environ.get("KILL_TIMEOUT", "5"))  # the rest is for leaving
         TCP, UDP = bind_all()
     except (OSError, ValueError, OverflowError) as error:
         given = {name: os.environ.get(name) for name in ("BIND_HOST", "PORT", "KILL_TIMEOUT")}
@@ -147,9 +144,7 @@ class Room:
                     self.waiting.discard(scope)
                     if not data:
                         break
-                    await stream.send_all(
-                        data
-                    )  # waits for a client that does not read, until the same deadline
+                    await stream.send_all(data)  # a client that does not read has until then, too
         except trio.BrokenResourceError as error:
             log("connection_failed", errors=repr(error))
         finally:

@@ -83,6 +83,11 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         '[[files]]\nguest_path = "/a/b"\nlocal_path = "Dockerfile"',
         ("[[files]] #1 local_path", "no such file"),
     ),
+    "a file that is not base64": (
+        '[[files]]\nguest_path = "/a/b"\nraw_value = "hello!"',
+        '[[files]]\nguest_path = "/a/b"\nraw_value = "aGVsbG8="',
+        ("[[files]] #1 raw_value: expected base64", "local_path"),
+    ),
     "a file outside of the Machine": (
         '[[files]]\nguest_path = "/a/../b"',
         '[[files]]\nguest_path = "/a/b"',

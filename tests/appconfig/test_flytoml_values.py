@@ -169,6 +169,39 @@ def test_memory_in_all_its_spellings(read: Read, vm: str, megabytes: int) -> Non
     assert read(f"[[vm]]\n{vm}").machines["app"].memory_mb == megabytes
 
 
+@pytest.mark.fact("runtime.vm-size")
+@pytest.mark.parametrize(
+    ("vm", "guest"),
+    [
+        ("", {"cpu_kind": "shared", "cpus": 1, "memory_mb": 256}),
+        ('[[vm]]\nsize = "shared-cpu-2x"', {"cpu_kind": "shared", "cpus": 2, "memory_mb": 512}),
+        ('[[vm]]\nsize = "performance-4x"', {"cpu_kind": "performance", "cpus": 4, "memory_mb": 8192}),
+        (
+            '[[vm]]\nsize = "shared-cpu-1x"\ncpus = 4\ncpu_kind = "performance"\nmemory = "1gb"',
+            {"cpu_kind": "performance", "cpus": 4, "memory_mb": 1024},
+        ),
+    ],
+)
+def test_size_names_cpus_and_memory(read: Read, vm: str, guest: dict[str, object]) -> None:
+    assert read(vm).machines["app"].sent["guest"] == guest
+
+
+def test_what_the_file_does_not_say_is_not_sent(read: Read) -> None:
+    """The Machines of a local deploy are made of what flyctl would send."""
+    assert read("").machines["app"].sent.keys() == {"image", "init", "env", "guest", "metadata"}
+    (service,) = read(HTTP).machines["app"].sent["services"]
+    assert service == {
+        "protocol": "tcp",
+        "internal_port": 8080,
+        "ports": [{"port": 80, "handlers": ["http"]}, {"port": 443, "handlers": ["http", "tls"]}],
+    }
+
+
+def test_a_value_that_only_the_platform_refuses_names_the_file(read: Read) -> None:
+    with pytest.raises(ConfigError, match=r"fly\.toml: config\.guest\.memory_mb: expected"):
+        read('[[vm]]\nmemory = "9000000gb"')
+
+
 @pytest.mark.fact("runtime.env-primary-region")
 def test_env_gets_what_flyctl_adds(read: Read) -> None:
     config = read('primary_region = "iad"\n[env]\nN = 8080\nB = true\nPRIMARY_REGION = "ord"')
@@ -285,6 +318,7 @@ def test_release_command_makes_a_machine_of_its_own(read: Read) -> None:
     assert read("").release is None
 
 
+@pytest.mark.fact("runtime.files")
 def test_files_belong_to_their_groups(read: Read) -> None:
     text = """
     [processes]
@@ -300,7 +334,11 @@ def test_files_belong_to_their_groups(read: Read) -> None:
     [[files]]
     guest_path = "/config/gone"
     local_path = ""
+    [[files]]
+    guest_path = "/config/raw"
+    raw_value = "aGVsbG8="
     """
     config = read(text, one_txt="1", two_txt="")
-    assert config.machines["app"].files == (("/config/one", b"1"),)
+    assert config.machines["app"].files == (("/config/one", b"1"), ("/config/raw", b"hello"))
+    assert "raw_value is read as base64" in config.warnings[0]
     assert config.machines["web"].files == (("/config/two", b""),)

@@ -55,12 +55,7 @@ def test_the_first_deploy_leaves_alone_what_has_an_address(standin: Standin, app
     [
         (PUBLIC, "", ["started", "started"]),
         (PUBLIC, "--ha=false", ["started"]),
-        pytest.param(
-            WORKER,
-            "",
-            ["created", "started"],
-            marks=pytest.mark.xfail(reason="the local Machines API refuses standbys", strict=True),
-        ),
+        (WORKER, "", ["created", "started"]),
         (WORKER, "--ha=false", ["started"]),
     ],
 )

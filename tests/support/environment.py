@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from flyroutes.appconfig import load
-from flyroutes.platform.json.config_writer import config_to_json
 from flyroutes.reference import ELSEWHERE, PARTS
 from tests.support.command import ROOT
 from tests.support.patience import SECONDS, eventually
@@ -61,8 +60,8 @@ async def _deploy(fly: Fly, environment: Environment, part: Part) -> None:
 
     async def healthy() -> bool:
         checks = (await fly.machine(app, machine.id)).raw["checks"]
-        services = (*machine.config["services"], machine.config)
-        wanted = sum(len(one["checks"]) for one in services)
+        services = (*(machine.config.get("services") or ()), machine.config)
+        wanted = sum(len(one.get("checks") or ()) for one in services)
         return len(checks) >= wanted and all(check["status"] == "passing" for check in checks)
 
     await eventually(healthy)
@@ -74,6 +73,4 @@ def config_of(environment: Environment, part: Part) -> dict[str, Any]:
         return {"image": "python:3.13-slim", "init": {"cmd": ["sleep", "inf"]}}
     (config,) = load(ROOT / part.file, context=ROOT).machines.values()
     names = {role: environment.app(role) for role in (one.role for one in PARTS)}
-    shown = config_to_json(config)
-    shown["env"] |= {name: value.format(**names) for name, value in part.env}
-    return shown
+    return {**config.sent, "env": {**config.env, **{name: value.format(**names) for name, value in part.env}}}

@@ -32,6 +32,7 @@ FACTS, LEDGER, README = ROOT / "tests/ledger/facts.toml", ROOT / "docs/ledger.md
 TITLES = {
     "binds": "Addresses and binds",
     "runtime": "What a Machine is to its app",
+    "api": "The Machines API",
     "networks": "6PN networks",
     "dns": "DNS",
     "proxy": "Fly Proxy",

@@ -1,121 +1,123 @@
-"""Read tables to the platform's values. Every table here is usable: the readers and rules have passed it."""
+"""Read tables to a Machine's config as flyctl would send it: the Machines API's JSON.
+
+Every table here is usable: the readers and rules have passed it. What the file does not say is not sent.
+Sources: flyctl internal/appconfig/{machines,service,processgroups}.go, fly-go machine_types.go.
+"""
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 from flyroutes.appconfig.reader import groups
 from flyroutes.appconfig.reader.rules import external_ports
-from flyroutes.appconfig.reader.schema import SIZES
-from flyroutes.platform.model import Check, Concurrency, HttpOptions, Port, ReplayCacheRule, Restart, Service
+from flyroutes.platform.durations import format_duration
+from flyroutes.platform.sizes import DEFAULT_SIZE, SIZES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Mapping
 
     from flyroutes.appconfig.reader.tables import Table
 
-_DEFAULT_MEMORY_MB = 256
+    Json = dict[str, Any]
+
 _POLICIES = {"never": "no", "always": "always", "on-failure": "on-failure"}
 """fly.toml spelling to the API's."""
-_ALIKE = ("interval", "timeout", "grace_period", "path", "protocol", "headers", "port")
+_AUTOSTOP = {"off": False, "stop": True, "suspend": "suspend"}
+_TIMES = ("interval", "timeout", "grace_period")
+_SERVICE = {
+    "protocol": "protocol",
+    "internal_port": "internal_port",
+    "auto_start_machines": "autostart",
+    "min_machines_running": "min_machines_running",
+    "concurrency": "concurrency",
+}
+"""fly.toml's names of what is sent as it is, and the API's."""
 
 
-def service(table: Table) -> Service:
+def service(table: Table) -> Json:
     """A service from `[[services]]`, or from `[http_service]` (which has no `ports`)."""
-    return Service(
-        protocol=table.get("protocol", "tcp"),
-        internal_port=table["internal_port"],
-        ports=tuple(map(_port, table["ports"])) if "ports" in table else _http_ports(table),
-        autostop=table.get("auto_stop_machines", "off"),
-        autostart=table.get("auto_start_machines", True),
-        min_machines_running=table.get("min_machines_running", 0),
-        concurrency=Concurrency(**table.get("concurrency", {})),
-        checks=tuple(_service_checks(table)),
-    )
-
-
-def _port(table: Table) -> Port:
-    outside = external_ports(table)
-    return Port(
-        start=outside[0],
-        end=outside[-1],
-        handlers=table.get("handlers", ()),
-        force_https=table.get("force_https", False),
-        proxy_proto_version=table.get("proxy_proto_options", {}).get("version", "v1"),
-        http_options=_http_options(table),
-        **_tls_options(table),
-    )
-
-
-def _http_ports(table: Table) -> tuple[Port, ...]:
-    """flyctl service.go: `force_https` goes to 80, `tls_options` to 443, `http_options` to both."""
-    http = _http_options(table)
-    return (
-        Port(80, 80, ("http",), force_https=table.get("force_https", False), http_options=http),
-        Port(443, 443, ("http", "tls"), http_options=http, **_tls_options(table)),
-    )
-
-
-def _tls_options(table: Table) -> dict[str, Any]:
-    given = table.get("tls_options", {})
-    found = {key: given[key] for key in ("alpn", "default_self_signed") if key in given}
-    return found | ({"tls_versions": given["versions"]} if given.get("versions") else {})
-
-
-def _http_options(table: Table) -> HttpOptions:
-    given = table.get("http_options", {})
-    response = given.get("response", {})
-    return HttpOptions(
-        **{key: given[key] for key in ("h2_backend", "compress") if key in given},
-        idle_timeout=given.get("idle_timeout") or None,
-        headers_read_timeout=given.get("headers_read_timeout") or None,
-        pristine=response.get("pristine", False),
-        response_headers=response.get("headers", ()),
-        replay_cache=tuple(ReplayCacheRule(**rule) for rule in given.get("replay_cache", ())),
-    )
-
-
-def _service_checks(table: Table) -> Iterator[Check]:
-    """Checks under the names that Fly gives them, as `servicecheck-00-tcp-8080`."""
+    sent = {"protocol": "tcp"} | {name: table[key] for key, name in _SERVICE.items() if key in table}
+    if "auto_stop_machines" in table:
+        sent["autostop"] = _AUTOSTOP[table["auto_stop_machines"]]
+    sent["ports"] = list(map(_port, table["ports"])) if "ports" in table else _http_ports(table)
     http = table.get("checks", table.get("http_checks", ()))
     kinds = [("tcp", each) for each in table.get("tcp_checks", ())] + [("http", each) for each in http]
-    for number, (kind, each) in enumerate(kinds):
-        yield check(f"servicecheck-{number:02}-{kind}-{table['internal_port']}", {"type": kind, **each})
+    return sent | ({"checks": [check({"type": kind, **each}) for kind, each in kinds]} if kinds else {})
 
 
-def check(name: str, given: dict[str, Any]) -> Check:
-    """A health check; a method is upper case on the wire."""
-    method = given.get("method", "GET").upper()
-    return Check(name, given["type"], method=method, **{key: given[key] for key in _ALIKE if key in given})
+def _port(table: Table) -> Json:
+    outside = external_ports(table)
+    single = {"port": outside[0]}
+    given = single if len(outside) == 1 else {"start_port": outside[0], "end_port": outside[-1]}
+    return given | _present(table, "handlers", "force_https", "proxy_proto_options") | _options(table)
 
 
-def toplevel_checks(root: Table, group: str) -> tuple[Check, ...]:
+def _http_ports(table: Table) -> list[Json]:
+    """flyctl service.go: `force_https` goes to 80, `tls_options` to 443, `http_options` to both."""
+    http, tls = _http_options(table), _present(table, "tls_options")
+    return [
+        {"port": 80, "handlers": ["http"], **_present(table, "force_https"), **http},
+        {"port": 443, "handlers": ["http", "tls"], **tls, **http},
+    ]
+
+
+def _options(table: Table) -> Json:
+    return _present(table, "tls_options") | _http_options(table)
+
+
+def _http_options(table: Table) -> Json:
+    options = dict(table.get("http_options", {}))
+    if "headers" in options.get("response", {}):
+        headers = {name: list(values) or False for name, values in options["response"]["headers"]}
+        options["response"] = {**options["response"], "headers": headers}
+    return {"http_options": options} if options else {}
+
+
+def check(given: Mapping[str, Any]) -> Json:
+    """A health check; a method is upper case on the wire, and a header has a list of values."""
+    sent = {key: value for key, value in given.items() if key not in ("processes", "machine_checks")}
+    sent |= {key: format_duration(sent[key]) for key in _TIMES if key in sent}
+    if "method" in sent:
+        sent["method"] = sent["method"].upper()
+    if "headers" in sent:
+        sent["headers"] = [{"name": name, "values": [value]} for name, value in sent["headers"]]
+    return sent
+
+
+def toplevel_checks(root: Table, group: str) -> Json:
     """The checks of `[checks]` that belong to `group`, by default on the port of `[http_service]`."""
-    belonging = groups.of(root, group, (root.get("checks") or {}).values())
-    named = {id(table): name for name, table in (root.get("checks") or {}).items()}
+    named: Mapping[str, Table] = root.get("checks") or {}
     http = root.get("http_service") or {}
     port = {"port": http["internal_port"]} if "internal_port" in http else {}
-    return tuple(check(named[id(table)], {**port, **table}) for table in belonging)
+    return {name: check({**port, **one}) for name, one in named.items() if groups.of(root, group, [one])}
 
 
-def files(given: Iterable[Table]) -> tuple[tuple[str, bytes], ...]:
+def files(given: Iterable[Table]) -> list[Json]:
     """The files of `[[files]]` tables; one with an empty source stands for none, as the docs say."""
-    return tuple(
-        (file["guest_path"], file["local_path"]) for file in given if file.get("local_path") is not None
-    )
+    found = [(file["guest_path"], file.get("local_path", file.get("raw_value"))) for file in given]
+    return [
+        {"guest_path": path, "raw_value": base64.b64encode(content).decode()}
+        for path, content in found
+        if content is not None
+    ]
 
 
-def restart(root: Table, group: str) -> Restart:
-    """The last policy that belongs to `group`; on-failure without one."""
+def restart(root: Table, group: str) -> Json:
+    """The last policy that belongs to `group`; nothing without one."""
     policies = groups.of(root, group, root.get("restart") or ())
     if not policies:
-        return Restart()
-    retries = policies[-1].get("retries", Restart().max_retries)
-    return Restart(_POLICIES[policies[-1]["policy"]], retries)  # type: ignore[arg-type]
+        return {}
+    retries = {"max_retries": policies[-1]["retries"]} if "retries" in policies[-1] else {}
+    return {"policy": _POLICIES[policies[-1]["policy"]], **retries}
 
 
-def memory_mb(root: Table, group: str) -> int:
-    """MB of memory: `memory_mb` before `memory` before what `size` gives (flyctl computeToGuest)."""
-    vm: dict[str, Any] = groups.compute(root, group) or {}
-    preset = SIZES.get(vm.get("size", ""), _DEFAULT_MEMORY_MB)
-    return int(vm.get("memory_mb", vm.get("memory", preset)))
+def guest(root: Table, group: str) -> Json:
+    """CPUs and memory: what `size` names, and over it what the keys beside it say (flyctl computeToGuest)."""
+    vm: Mapping[str, Any] = groups.compute(root, group) or {}
+    memory = {"memory_mb": vm["memory"]} if "memory" in vm else {}
+    return SIZES[vm.get("size", DEFAULT_SIZE)] | memory | _present(vm, "cpu_kind", "cpus", "memory_mb")
+
+
+def _present(table: Mapping[str, Any], *keys: str) -> Json:
+    return {key: table[key] for key in keys if key in table}

@@ -19,11 +19,8 @@ from flyroutes.appconfig.reader.service_keys import (
 from flyroutes.appconfig.reader.tables import gap, ignored, mapping, table, tables
 from flyroutes.appconfig.reader.values import Reader, boolean, choice, integer, number, text, words
 from flyroutes.platform.regions import REGIONS
+from flyroutes.platform.sizes import SIZES
 
-SIZES = {f"shared-cpu-{n}x": n * 256 for n in (1, 2, 4, 6, 8)} | {
-    f"performance-{n}x": n * 2048 for n in (1, 2, 4, 6, 8, 10, 12, 14, 16)
-}
-"""Machine size to memory in MB (fly-go machine_types.go)."""
 _SECONDS = 1.0
 
 _VM: dict[str, Reader] = {
@@ -99,8 +96,7 @@ _FILE = table(
         "guest_path": values.guest_path,
         "local_path": values.local_file,
         "secret_name": gap(text, "has no secrets; give the file a local_path"),
-        # The documentation takes it for base64, flyctl for the content itself.
-        "raw_value": gap(text, "does not guess whether this is base64; give the file a local_path"),
+        "raw_value": values.base64_content,
         "processes": words(),
     },
     need={"guest_path": "add the absolute path at which the Machine is to find the file"},

@@ -5,6 +5,7 @@ Types are those that flyctl takes (flyctl internal/appconfig, fly-go machine_typ
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 from collections.abc import Callable
@@ -109,6 +110,21 @@ def local_file(value: Any, at: Where) -> bytes | None:
         at.error(
             "a file that can be read", value, f"{error.strerror}; the path begins at the fly.toml".lower()
         )
+        return None
+
+
+def base64_content(value: Any, at: Where) -> bytes | None:
+    """The content of a file, written as base64 (docs reference/configuration: files).
+
+    flyctl internal/appconfig/config.go encodes the text once more, so there the file may hold the base64.
+    """
+    written: str | None = text(value, at)
+    if written:
+        at.warn("is read as base64, as documented; flyctl may encode it once more: give a local_path instead")
+    try:
+        return base64.b64decode(written, validate=True) if written else None
+    except ValueError:
+        at.error("base64", value, "write what `base64 -w 0 FILE` prints, or give the file a local_path")
         return None
 
 

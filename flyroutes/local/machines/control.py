@@ -18,7 +18,7 @@ from flyroutes.local.machines.execution import ExecResult, execute
 from flyroutes.local.machines.registry import Registry
 from flyroutes.local.machines.supervisor import Supervisor
 from flyroutes.platform import leases
-from flyroutes.platform.lifecycle import RUNNING
+from flyroutes.platform.lifecycle import RUNNING, died
 from flyroutes.platform.net import cuts
 
 if TYPE_CHECKING:
@@ -185,8 +185,13 @@ class Control(Registry):
         self.bury(machine.id)
 
     async def _completed(self, machine_id: str) -> None:
-        """Destroy a Machine with `auto_destroy` whose process has ended for good."""
+        """Start what stands by for a Machine that has failed for good, and see to `auto_destroy`."""
         machine = self.platform.machines.get(machine_id)
+        if machine and died(machine):
+            for other in list(self.platform.machines.values()):
+                if machine_id in other.config.standbys and other.state in _AT_REST:
+                    with contextlib.suppress(PlatformError):  # it is leased, or gone
+                        await self.wake(other.id)
         if machine and machine.config.auto_destroy and not {machine_id, machine.app} & self._leaving:
             with contextlib.suppress(PlatformError):  # somebody has started it again meanwhile
                 await self.destroy(machine_id)

@@ -16,7 +16,7 @@ import trio
 
 from flyroutes.errors import PlatformError
 from flyroutes.platform import leases
-from flyroutes.platform.lifecycle import after
+from flyroutes.platform.lifecycle import after, event, reached
 from flyroutes.platform.model import DEFAULT_NETWORK, App, Event, Machine, Network, Peer, Platform
 from flyroutes.platform.net import addresses
 from flyroutes.platform.regions import REGIONS
@@ -104,6 +104,10 @@ class Registry:
     def add_machine(self, app: App, config: MachineConfig, name: str | None, region: str | None) -> Machine:
         """Create a Machine of the app, in state `created`, with addresses of its own."""
         region = region or self._region
+        twin = next((one for one in self.platform.machines_of(app.name) if one.name == name), None)
+        if twin:
+            reason = f"unique machine name violation, machine ID {twin.id} already exists with name {name!r}"
+            raise PlatformError(reason, 409)  # the status is `assumed`
         if region not in REGIONS:
             raise PlatformError(f"region {region!r} is none of Fly's: {', '.join(REGIONS)}", 422)
         index = self._next_index
@@ -115,7 +119,7 @@ class Registry:
         now = time.time()
         machine = Machine(
             id=machine_id,
-            name=name or f"{app.name}-{machine_id[:4]}",
+            name=name or f"{app.name}-{machine_id[:8]}",
             app=app.name,
             region=region,
             index=index,
@@ -124,9 +128,10 @@ class Registry:
             global_services_ip=plan.global_services_ip,
             public_ip=plan.public_ip,
             config=config,
-            instance_id=_new_version(),
+            instance_id=_new_id(),
             created_at=now,
             updated_at=now,
+            events=(Event("launch", "created", "user", now, id=_new_id()),),
         )
         self.publish(machines={**self.platform.machines, machine.id: machine})
         return machine
@@ -137,24 +142,25 @@ class Registry:
         self.publish(machines={**self.platform.machines, machine_id: new})
         return new
 
-    def move(self, machine_id: str, action: Action, source: str, exit_code: int | None = None) -> Machine:
+    def move(
+        self, machine_id: str, action: Action, source: str, exit_code: int | None = None, restarts: int = 0
+    ) -> Machine:
         """Take one step of the lifecycle table and note it in the Machine's events."""
         machine = self.machine(machine_id)
         state = after(machine.state, action)
-        event = Event(action, state, source, time.time(), exit_code)
-        return self.update(machine_id, state=state, events=(*machine.events, event)[-_EVENTS_KEPT:])
+        told = event(machine.state, action, source, time.time(), exit_code, restarts)
+        events = (*machine.events, dataclasses.replace(told, id=_new_id())) if told else machine.events
+        return self.update(machine_id, state=state, events=events[-_EVENTS_KEPT:])
 
     def renew(self, machine_id: str, config: MachineConfig) -> Machine:
         """Give a Machine another config, under a new version; what its checks said is forgotten."""
         old = self.machine(machine_id)
         versions = (*old.versions, (old.instance_id, old.config))[-_VERSIONS_KEPT:]
-        return self.update(
-            machine_id, config=config, instance_id=_new_version(), checks=(), versions=versions
-        )
+        return self.update(machine_id, config=config, instance_id=_new_id(), checks=(), versions=versions)
 
     def bury(self, machine_id: str) -> None:
-        """Take a destroyed Machine off the platform, and remember it."""
-        self.destroyed.append(self.machine(machine_id))
+        """Take a destroyed Machine off the platform, and remember it, without its lease."""
+        self.destroyed.append(dataclasses.replace(self.machine(machine_id), lease=None))
         self.publish(machines={key: one for key, one in self.platform.machines.items() if key != machine_id})
 
     def report_check(self, machine_id: str, status: CheckStatus) -> None:
@@ -165,7 +171,9 @@ class Registry:
 
     def set_metadata(self, machine_id: str, metadata: Mapping[str, str]) -> None:
         """Change the metadata without a new version (docs machines/runtime-environment)."""
-        config = dataclasses.replace(self.machine(machine_id).config, metadata=dict(metadata))
+        config = self.machine(machine_id).config
+        sent = {**config.sent, "metadata": dict(metadata)}
+        config = dataclasses.replace(config, metadata=dict(metadata), sent=sent)
         self.update(machine_id, config=config)
 
     def lease(self, machine_id: str, ttl: int, description: str, nonce: str) -> Lease:
@@ -174,18 +182,22 @@ class Registry:
         self.update(machine_id, lease=lease)
         return lease
 
-    async def wait(self, machine_id: str, states: Iterable[str], timeout: float) -> None:
-        """Wait until the Machine is in one of `states`; PlatformError 408 after `timeout` seconds."""
-        current, wanted = self.machine(machine_id).state, set(states)
+    async def wait(self, machine_id: str, states: Iterable[str], timeout: float, since: str = "") -> Machine:
+        """Wait until the Machine is in one of `states`, and return it; PlatformError 408 after `timeout` s.
+
+        `since`: the ID of the event after which it must have come there.
+        """
+        machine, wanted = self.machine(machine_id), set(states)
         with trio.move_on_after(timeout):
-            while current not in wanted:
+            while not reached(machine, wanted, since):
                 await self._changed.wait()
-                found = self.platform.machines.get(machine_id)
-                current = found.state if found else "destroyed"
-            return
+                machine = self.machine_of(machine.app, machine_id, self.destroyed)
+            return machine
         sought = " or ".join(sorted(wanted))
-        raise PlatformError(f"machine {machine_id} is {current}, not {sought}, after {timeout:g} s", 408)
+        raise PlatformError(
+            f"machine {machine_id} is {machine.state}, not {sought}, after {timeout:g} s", 408
+        )
 
 
-def _new_version() -> str:
+def _new_id() -> str:
     return f"01{secrets.token_hex(12).upper()}"

@@ -126,7 +126,7 @@ class Supervisor:
             if trio.current_time() - began > _RETRIES_FORGOTTEN:
                 restarts = 0
             step, delay = next_after_exit(machine.state, machine.config.restart, code, restarts)
-            after = self._registry.move(machine_id, step, "flyd", code).state
+            after = self._registry.move(machine_id, step, "flyd", code, restarts).state
             life.ended.set()
             if after == "restarting":
                 restarts += step == "restart"

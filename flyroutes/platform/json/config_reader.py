@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.platform.fields import Fields, one_of, wrong
+from flyroutes.platform.image_ref import split
 from flyroutes.platform.model import (
     MIN_REPLAY_TTL,
     AutoStop,
@@ -27,13 +28,12 @@ from flyroutes.platform.model import (
     TlsVersion,
 )
 from flyroutes.platform.proxy.responses import FRAMING, HEADER_NAME, value_list
+from flyroutes.platform.sizes import DEFAULT_SIZE, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGSTOP")
-CPU = {"cpu_kind": "shared", "cpus": 1}
-"""The size that every local Machine has. Its CPU share is not limited, so no larger one is promised."""
 _MOST_UDP_PORTS = 256
 _LONGEST = (1 << 32) - 1  # fly-go: uint32
 _HTTP_OPTIONS = "h2_backend compress idle_timeout headers_read_timeout response replay_cache"
@@ -43,25 +43,29 @@ _TLS_VERSIONS: tuple[TlsVersion, ...] = get_args(TlsVersion)
 
 
 def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
-    """A Machine's config. `images` are those there are, by reference.
+    """A Machine's config. `images` are those there are, by reference, the newest last.
 
-    A tag names no other build: `local/app:v2` is `local/app`. An unknown image is fine when `init` gives a
-    command: it then runs a program of the host, without files.
+    Without that tag any will do, since it names no other build: `local/app:v2` is `local/app`. An unknown
+    image is fine when `init` gives a command: it then runs a program of the host, without files.
     PlatformError (400) for a wrong value, EmulationGap for what the local network does not honour.
     """
     config = Fields(
         data,
         "config",
-        "image init env services checks restart guest metadata dns stop_config auto_destroy files",
-        {"size": "shared-cpu-1x"},
+        "image init env services checks restart guest size metadata dns stop_config auto_destroy files"
+        " standbys",
     )
-    guest = config.inner("guest", "memory_mb", CPU)
     stop = config.inner("stop_config", "signal timeout")
     dns = config.inner("dns", "skip_registration")
-    command = _command(config)
+    image = _image(config.text("image"), images)
+    command = _command(config.inner("init", "exec entrypoint cmd"), image)
+    if not command and image == Image(ref=image.ref):
+        known = ", ".join(images) or "none yet"
+        reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
+        raise EmulationGap(f"config.image: {image.ref!r} is unknown (known: {known}): {reason}")
     plain = MachineConfig()
     return MachineConfig(
-        image=_image(config.text("image"), command, images),
+        image=image,
         command=command,
         env=config.texts("env"),
         services=tuple(_service(item, path) for item, path in config.many("services")),
@@ -70,28 +74,38 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         kill_signal=stop.choice("signal", SIGNALS, plain.kill_signal),
         kill_timeout=stop.seconds("timeout", plain.kill_timeout),
         metadata=config.texts("metadata"),
-        memory_mb=guest.whole("memory_mb", plain.memory_mb, 1, 1 << 20),
+        memory_mb=_memory_mb(config),
         skip_dns_registration=dns.flag("skip_registration"),
         files=tuple(_file(item, path) for item, path in config.many("files")),
         auto_destroy=config.flag("auto_destroy"),
+        standbys=config.words("standbys"),
+        sent=data,
     )
 
 
-def _command(config: Fields) -> tuple[str, ...]:
-    """`init.exec` overrides all; `init.entrypoint` and `init.cmd` stand for ENTRYPOINT and CMD."""
-    init = config.inner("init", "exec entrypoint cmd")
-    return init.words("exec") or (*init.words("entrypoint"), *init.words("cmd"))
+def _command(init: Fields, image: Image) -> tuple[str, ...]:
+    """`exec` overrides all, `entrypoint` ENTRYPOINT alone, `cmd` CMD alone; no words without any of them."""
+    entrypoint, cmd = init.words("entrypoint"), init.words("cmd")
+    replaced = (*(entrypoint or image.entrypoint), *(cmd or image.cmd)) if entrypoint or cmd else ()
+    return init.words("exec") or replaced
 
 
-def _image(ref: str, command: tuple[str, ...], images: Mapping[str, Image]) -> Image:
+def _image(ref: str, images: Mapping[str, Image]) -> Image:
     if not ref:
         raise PlatformError("config.image: expected an image reference, got none", 400)
-    built = images.get(ref) or images.get(ref.partition(":")[0])
-    if built is None and not command:
-        known = ", ".join(images) or "none yet"
-        reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
-        raise EmulationGap(f"config.image: {ref!r} is unknown (known: {known}): {reason}")
-    return replace(built, ref=ref) if built else Image(ref=ref)
+    named = [(split(known), image) for known, image in images.items() if split(known)[:2] == split(ref)[:2]]
+    # The one with this tag comes last.
+    built = sorted(named, key=lambda one: one[0].tag == split(ref).tag)[-1:]
+    return replace(built[0][1], ref=ref) if built else Image(ref=ref)
+
+
+def _memory_mb(config: Fields) -> int:
+    """Memory of a Machine, whose CPUs are not limited: any kind and number of them is taken."""
+    guest = config.inner("guest", "cpu_kind cpus memory_mb")
+    guest.choice("cpu_kind", ("shared", "performance"), "shared")
+    guest.whole("cpus", 1, 1)
+    size = one_of(config.text("size", DEFAULT_SIZE), tuple(SIZES), config.at("size"))
+    return guest.whole("memory_mb", SIZES[size]["memory_mb"], 1, 1 << 20)
 
 
 def _file(data: Any, path: str) -> tuple[str, bytes]:

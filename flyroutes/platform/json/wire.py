@@ -1,22 +1,22 @@
 """The Machines API's JSON, to and from the values of `model`: Fly's names, units and defaults.
 
 Sources: docs machines/api/machines-resource and apps-resource, fly-go machine_types.go and flaps/*.go.
-A Machine's config is in `config_reader` and `config_writer`.
+A Machine's config is shown as it was sent; `config_reader` reads it.
 """
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from flyroutes.platform.json.config_reader import CPU
-from flyroutes.platform.json.config_writer import config_to_json
+from flyroutes.platform.image_ref import split
 from flyroutes.platform.leases import holding
 from flyroutes.platform.model import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
-    from flyroutes.platform.model import IP, App, Event, Lease, Machine, MachineConfig, Platform
+    from flyroutes.platform.model import IP, App, Event, Image, Lease, Machine, MachineConfig, Platform
 
     Json = dict[str, Any]
 
@@ -28,7 +28,7 @@ def machine_summary(machine: Machine) -> Json:
         "name": machine.name,
         "state": machine.state,
         "region": machine.region,
-        "image_ref": _image_ref(machine.config.image.ref),
+        "image_ref": _image_ref(machine.config.image),
         "instance_id": machine.instance_id,
         "version": machine.instance_id,
         "private_ip": machine.private_ip,
@@ -40,7 +40,7 @@ def machine_summary(machine: Machine) -> Json:
 
 def machine_of_organization(machine: Machine) -> Json:
     """A Machine as the list of an organization shows it: it names its app."""
-    guest = {**CPU, "memory_mb": machine.config.memory_mb}
+    guest = machine.config.sent.get("guest")
     shown = machine_summary(machine)
     kept = ("id", "name", "state", "region", "instance_id", "private_ip", "created_at", "updated_at")
     return {"app_name": machine.app, "config": {"guest": guest}, **{key: shown[key] for key in kept}}
@@ -51,7 +51,7 @@ def machine_to_json(machine: Machine) -> Json:
     lease = holding(machine, time.time())
     return {
         **machine_summary(machine),
-        "config": config_to_json(machine.config),
+        "config": dict(machine.config.sent),
         "events": [event_to_json(event) for event in reversed(machine.events)],
         "checks": [
             {
@@ -69,7 +69,7 @@ def machine_to_json(machine: Machine) -> Json:
 
 def version_to_json(version: str, config: MachineConfig) -> Json:
     """A version of a Machine, as `GET .../versions` lists it."""
-    return {"version": version, "user_config": config_to_json(config)}
+    return {"version": version, "user_config": dict(config.sent)}
 
 
 def lease_to_json(lease: Lease) -> Json:
@@ -83,27 +83,40 @@ def lease_to_json(lease: Lease) -> Json:
     }
 
 
-def _image_ref(ref: str) -> Json:
-    """Parts of an image reference; a first part with a dot, a colon or `localhost` names the registry."""
-    first, slash, rest = ref.partition("/")
-    hosted = bool(slash) and ("." in first or ":" in first or first == "localhost")
-    registry, path = (first, rest) if hosted else ("", ref)
-    path, _, digest = path.partition("@")
-    repository, _, tag = path.partition(":")
-    shown = {"registry": registry, "repository": repository, "tag": tag or "latest"}
-    return {**shown, "digest": digest} if digest else shown
+def _image_ref(image: Image) -> Json:
+    """Parts that together name the image again. Without a manifest the digest is that of what it says."""
+    ref = split(image.ref)
+    said = repr(
+        (ref[:2], image.entrypoint, image.cmd, image.workdir, sorted(image.env.items()), image.copies)
+    )
+    digest = ref.digest or f"sha256:{sha256(said.encode()).hexdigest()}"
+    return {"registry": ref.registry, "repository": ref.repository, "tag": ref.tag, "digest": digest}
 
 
 def event_to_json(event: Event) -> Json:
     """An event of a Machine's history; `timestamp` is in milliseconds since the epoch."""
     shown: Json = {
+        "id": event.id,
         "type": event.type,
         "status": event.status,
         "source": event.source,
         "timestamp": int(event.timestamp * 1000),
     }
     if event.exit_code is not None:
-        shown["request"] = {"exit_event": {"exit_code": event.exit_code}}
+        signal = event.exit_code - 128 if event.exit_code > 128 else -1
+        shown["request"] = {
+            "exit_event": {
+                "exit_code": event.exit_code,
+                "guest_exit_code": event.exit_code,
+                "guest_signal": signal,
+                "signal": signal,
+                "oom_killed": False,  # no memory limit, so nothing is killed for it
+                "requested_stop": event.requested_stop,
+                "restarting": event.restarting,
+                "exited_at": rfc3339(event.timestamp),
+            },
+            "restart_count": event.restart_count,
+        }
     return shown
 
 

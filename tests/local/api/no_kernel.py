@@ -95,6 +95,15 @@ class APIWorld:
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         nursery.start_soon(self.api.serve, trio.SocketListener(listener))
 
+    async def end(self, machine_id: str, status: int) -> None:
+        """Let a Machine's process end by itself, and wait for what its restart policy makes of it."""
+        pid = self.control._supervisor.pid(machine_id)
+        assert pid is not None
+        self.kernel.end(pid, status)
+        while self.control._supervisor.pid(machine_id) == pid:
+            await trio.lowlevel.checkpoint()
+        await self.control.wait(machine_id, ("started", "stopped", "failed", "destroyed"), 5)
+
     def _note(self, source: str, message: str, **fields: object) -> None:
         self.log.append(message)
 

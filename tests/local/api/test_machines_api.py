@@ -37,8 +37,8 @@ async def test_machine_lives_its_life(fly: Fly, api: APIWorld) -> None:
     await fly.create_app("web")
     config = {**SLEEP, "metadata": {"fly_process_group": "app"}}
     made = await fly.create_machine("web", config, name="one", region="ams")
-    assert (made.name, made.state, made.region) == ("one", "started", "ams")
-    assert (made.process_group, made.config["init"]) == ("app", {"cmd": ["sleep", "inf"]})
+    assert (made.name, made.state, made.region) == ("one", "created", "ams")
+    assert (made.process_group, made.config["init"]) == ("app", SLEEP["init"])
     await fly.wait("web", made.id)
     await fly.stop("web", made.id, signal="SIGTERM", timeout=1.5)
     await fly.wait("web", made.id, "stopped")
@@ -95,9 +95,7 @@ async def test_statuses_are_the_documented_ones(raw: httpx.AsyncClient) -> None:
     assert (await raw.post("/v1/apps", json={"app_name": "web"})).status_code == 422
     assert (await raw.post("/v1/apps", json={"name": "shop"})).status_code == 201
     made = await raw.post("/v1/apps/web/machines", json={"config": SLEEP})
-    assert (made.status_code, made.json()["state"]) == (200, "started")
-    refused = await raw.delete("/v1/apps/web")
-    assert (refused.status_code, "use force" in refused.json()["error"]) == (412, True)
+    assert (made.status_code, made.json()["state"]) == (200, "created")
     machine = f"/v1/apps/web/machines/{made.json()['id']}"
     stopped = await raw.post(f"{machine}/stop")
     assert (stopped.status_code, stopped.json()) == (200, {"ok": True})
@@ -149,12 +147,6 @@ REFUSALS: dict[str, tuple[str, str, Any, int]] = {
     "a JSON list": ("POST", "/v1/apps", [1], 400),
     "waiting too long": ("GET", "/v1/apps/web/machines/m0/wait?timeout=61", None, 400),
     "waiting no time": ("GET", "/v1/apps/web/machines/m0/wait?timeout=0", None, 400),
-    "waiting for stopped without a version": (
-        "GET",
-        "/v1/apps/web/machines/m0/wait?state=stopped",
-        None,
-        400,
-    ),
     "waiting on another version": ("GET", "/v1/apps/web/machines/m0/wait?instance_id=v9", None, 404),
     "waiting in vain": ("GET", "/v1/apps/web/machines/m0/wait?state=destroyed&timeout=1", None, 408),
     "waiting for nonsense": ("GET", "/v1/apps/web/machines/m0/wait?state=happy", None, 400),
@@ -230,6 +222,9 @@ async def test_only_the_token_opens(url: str, authorization: str | None, status:
         (b"{", 400),
         (b"\xff", 400),
         (b"[" * 100_000, 400),
+        (b'{"app_name": "web", "beyond": 1e999}', 400),
+        (b'{"app_name": "web", "none": NaN}', 400),
+        (b'{"app_name": "web", "half": "\\ud800"}', 400),
         (b'{"app_name": "web"}' + b" " * 1_000_000, 201),
     ],
 )

@@ -78,7 +78,7 @@ async def test_restart(
     assert answer.json() == {"ok": True}
     await raw.get(f"{MACHINE}/{machine.id}/wait")
     events = (await raw.get(f"{MACHINE}/{machine.id}/events")).json()
-    assert [event["type"] for event in events] == ["launched", "exited", "restart", "launched", "start"]
+    assert [event["type"] for event in events] == ["start", "exit", "restart", "start", "launch"]
     assert api.kernel.told == [signal, "remove"]
 
 
@@ -121,10 +121,10 @@ async def test_metadata_changes_no_version(raw: httpx.AsyncClient, machine: Mach
 async def test_versions_and_events_are_listed(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     await raw.post(f"{MACHINE}/{machine.id}", json={"config": {**SLEEP, "env": {"A": "1"}}})
     new, old = (await raw.get(f"{MACHINE}/{machine.id}/versions")).json()
-    assert (old["version"], old["user_config"]["env"]) == (machine.instance_id, {})
+    assert (old["version"], old["user_config"]) == (machine.instance_id, dict(machine.config))
     assert new["user_config"]["env"] == {"A": "1"}
     events = (await raw.get(f"{MACHINE}/{machine.id}/events?limit=3")).json()
-    assert [event["type"] for event in events] == ["launched", "start", "exited"]
+    assert [event["type"] for event in events] == ["start", "start", "exit"]
     assert (await raw.get(f"{MACHINE}/{machine.id}/events?limit=51")).status_code == 400
 
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.platform.json.config_reader import config_from_json
-from flyroutes.platform.json.config_writer import config_to_json
-from flyroutes.platform.json.wire import app_to_json, ip_to_json, machine_to_json
+from flyroutes.platform.json.wire import app_to_json, ip_to_json, machine_to_json, version_to_json
 from flyroutes.platform.model import (
     IP,
     App,
@@ -88,28 +87,120 @@ FULL = MachineConfig(
 )
 
 
-@pytest.mark.parametrize("config", [FULL, MachineConfig(image=IMAGE)])
-def test_config_survives_the_wire(config: MachineConfig) -> None:
-    sent = json.loads(json.dumps(config_to_json(config)))
+SENT: dict[str, Any] = {
+    "image": "registry.example/team/web:v2",
+    "init": {"exec": ["python", "other.py"]},
+    "env": {"LEVEL": "debug"},
+    "services": [
+        {
+            "protocol": "tcp",
+            "internal_port": 8080,
+            "autostop": True,
+            "autostart": False,
+            "min_machines_running": 1,
+            "ports": [
+                {"port": 80, "handlers": ["http"], "force_https": True},
+                {
+                    "port": 443,
+                    "handlers": ["tls", "http"],
+                    "tls_options": {"alpn": ["http/1.1"], "versions": ["TLSv1.3"]},
+                },
+                {
+                    "port": 8443,
+                    "handlers": ["tls", "http"],
+                    "tls_options": {"default_self_signed": True},
+                    "http_options": {
+                        "h2_backend": True,
+                        "compress": False,
+                        "idle_timeout": 600,
+                        "headers_read_timeout": 5,
+                        "response": {
+                            "pristine": True,
+                            "headers": {"x-one": "1", "x-two": ["1", "2"], "x-none": False},
+                        },
+                        "replay_cache": [
+                            {
+                                "path_prefix": "/",
+                                "ttl_seconds": 300,
+                                "type": "cookie",
+                                "name": "session_id",
+                                "allow_bypass": True,
+                            }
+                        ],
+                    },
+                },
+                {
+                    "start_port": 7000,
+                    "end_port": 7100,
+                    "handlers": ["proxy_proto"],
+                    "proxy_proto_options": {"version": "v2"},
+                },
+            ],
+            "concurrency": {"type": "requests", "soft_limit": 5, "hard_limit": 7},
+            "checks": [
+                {"type": "tcp", "port": 8080, "interval": "5s", "timeout": "1.5s", "grace_period": "0.25s"},
+                {
+                    "type": "http",
+                    "port": 8081,
+                    "path": "/up",
+                    "headers": [{"name": "X-A", "values": ["1", "2"]}],
+                },
+            ],
+        },
+        {"protocol": "udp", "internal_port": 5000, "ports": [{"port": 5000}], "autostop": "suspend"},
+    ],
+    "checks": {"alive": {"type": "http", "port": 9000, "method": "HEAD", "protocol": "https"}},
+    "restart": {"policy": "always", "max_retries": 3},
+    "guest": {"cpu_kind": "performance", "cpus": 4, "memory_mb": 512},
+    "metadata": {"fly_process_group": "web"},
+    "dns": {"skip_registration": True},
+    "stop_config": {"signal": "SIGTERM", "timeout": "1m30s"},
+}
+
+
+@pytest.mark.parametrize(
+    ("sent", "config"), [(SENT, FULL), ({"image": IMAGE.ref}, MachineConfig(image=IMAGE))]
+)
+def test_config_is_read_from_flys_names_and_units(sent: dict[str, Any], config: MachineConfig) -> None:
     assert config_from_json(sent, IMAGES) == config
 
 
-def test_config_has_flys_names_and_units() -> None:
-    shown = config_to_json(FULL)
-    service = shown["services"][0]
-    assert shown["image"] == "registry.example/team/web:v2"
-    assert shown["guest"] == {"cpu_kind": "shared", "cpus": 1, "memory_mb": 512}
-    assert shown["stop_config"] == {"signal": "SIGTERM", "timeout": "90s"}
-    assert shown["dns"] == {"skip_registration": True}
-    assert service["ports"][0] == {"port": 80, "handlers": ["http"], "force_https": True}
-    assert (service["autostop"], service["ports"][3]["start_port"]) == (True, 7000)
-    (rule,) = service["ports"][2]["http_options"]["replay_cache"]
-    assert (rule["path_prefix"], rule["ttl_seconds"], rule["type"]) == ("/", 300, "cookie")
-    assert (rule["name"], rule["allow_bypass"]) == ("session_id", True)
-    assert service["checks"][0]["grace_period"] == "0.25s"
-    assert service["checks"][1]["headers"][1] == {"name": "X-A", "values": ["2"]}
-    assert shown["services"][1]["autostop"] == "suspend"
-    assert shown["checks"]["alive"]["method"] == "HEAD"
+@pytest.mark.fact("api.config-as-sent")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        SENT,
+        {"image": IMAGE.ref},
+        {"image": IMAGE.ref, "init": {"entrypoint": ["a"], "cmd": None}, "services": [], "checks": {}},
+        {
+            "image": IMAGE.ref,
+            "size": "performance-1x",
+            "env": None,
+            "stop_config": {"timeout": 5_000_000_000},
+        },
+    ],
+)
+def test_config_is_shown_as_it_was_sent(sent: dict[str, Any]) -> None:
+    machine = Machine(
+        "", "", "", "", 0, "", "", "", "", config_from_json(json.loads(json.dumps(sent)), IMAGES)
+    )
+    assert machine_to_json(machine)["config"] == sent
+    assert version_to_json("v1", machine.config) == {"version": "v1", "user_config": sent}
+
+
+@pytest.mark.fact("api.guest")
+@pytest.mark.parametrize(
+    ("sent", "megabytes"),
+    [
+        ({}, 256),
+        ({"guest": {"cpu_kind": "shared", "cpus": 2, "memory_mb": 512}}, 512),
+        ({"guest": {"cpu_kind": "performance", "cpus": 16, "memory_mb": 32768}}, 32768),
+        ({"size": "shared-cpu-2x"}, 512),
+        ({"size": "performance-2x", "guest": {"memory_mb": 300}}, 300),
+    ],
+)
+def test_guest_of_any_size_is_taken(sent: dict[str, Any], megabytes: int) -> None:
+    assert config_from_json({"image": IMAGE.ref, **sent}, IMAGES).memory_mb == megabytes
 
 
 def test_documented_create_example_is_understood() -> None:
@@ -137,25 +228,27 @@ def test_documented_create_example_is_understood() -> None:
     assert config.checks == (Check("httpget", "http", 8080, 15.0, 10.0),)
 
 
-def test_files_are_base64_both_ways() -> None:
+def test_files_are_base64() -> None:
     files = [{"guest_path": "/app/hello.txt", "raw_value": "aGVsbG8K"}, {"guest_path": "/app/empty"}]
     config = config_from_json({"image": "a", "init": {"exec": ["b"]}, "files": files}, {})
     assert config.files == (("/app/hello.txt", b"hello\n"), ("/app/empty", b""))
-    assert config_to_json(config)["files"] == [files[0], {**files[1], "raw_value": ""}]
 
 
 @pytest.mark.parametrize(
     ("init", "command"),
     [
-        ({"cmd": ["b"]}, ("b",)),
+        ({"cmd": ["b"]}, ("init", "b")),
+        ({"entrypoint": ["a"]}, ("a", "serve")),
         ({"entrypoint": ["a"], "cmd": ["b"]}, ("a", "b")),
         ({"exec": ["c"], "entrypoint": ["a"], "cmd": ["b"]}, ("c",)),
         ({}, ()),
     ],
 )
-def test_exec_overrides_entrypoint_and_cmd(init: dict[str, Any], command: tuple[str, ...]) -> None:
-    config = config_from_json({"image": IMAGE.ref, "init": init}, IMAGES)
-    assert (config.command, config.image) == (command, IMAGE)
+@pytest.mark.fact("api.init")
+def test_init_replaces_entrypoint_cmd_or_all(init: dict[str, Any], command: tuple[str, ...]) -> None:
+    image = Image("local/web", cmd=("serve",), entrypoint=("init",))
+    config = config_from_json({"image": image.ref, "init": init}, {image.ref: image})
+    assert (config.command, config.image.command) == (command, ("init", "serve"))
 
 
 def port(**fields: Any) -> dict[str, Any]:
@@ -166,7 +259,6 @@ GAPS: dict[str, dict[str, Any]] = {
     "config.mounts": {"mounts": [{"volume": "vol_1", "path": "/data"}]},
     "config.files[0].secret_name": {"files": [{"guest_path": "/app/a", "secret_name": "A"}]},
     "config.schedule": {"schedule": "hourly"},
-    "config.guest.cpus": {"guest": {"cpus": 4}},
     "config.guest.gpu_kind": {"guest": {"gpu_kind": "a10"}},
     "config.init.tty": {"init": {"tty": True}},
     "config.dns.nameservers": {"dns": {"nameservers": ["fdaa::3"]}},
@@ -201,6 +293,9 @@ WRONG: dict[str, Any] = {
     "config.init.cmd[1]: expected a string, got 2": {"init": {"cmd": ["a", 2]}},
     "config.init.cmd: expected a list": {"init": {"cmd": "sleep inf"}},
     "config.guest.memory_mb: expected a whole number": {"guest": {"memory_mb": True}},
+    "config.guest.cpus: expected a whole number": {"guest": {"cpus": 0}},
+    "config.guest.cpu_kind: expected one of": {"guest": {"cpu_kind": "fast"}},
+    "config.size: expected one of": {"size": "shared-cpu-3x"},
     "config.services[0].protocol: expected one of 'tcp', 'udp', got None": {
         "services": [{"internal_port": 1}]
     },
@@ -282,7 +377,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_is_a_config_or_a_clear_no(data: Any) -> None:
     with contextlib.suppress(PlatformError, EmulationGap):
-        json.dumps(config_to_json(config_from_json(data, IMAGES)))
+        json.dumps(config_from_json(data, IMAGES).sent)
 
 
 def test_machine_is_shown_as_in_the_documentation() -> None:
@@ -303,17 +398,18 @@ def test_machine_is_shown_as_in_the_documentation() -> None:
         updated_at=1698719726.6,
         checks=(CheckStatus("alive", "passing", "ok", 1698719410.0),),
         events=(
-            Event("launch", "created", "user", 1698719723.203),
+            Event("launch", "created", "user", 1698719723.203, id="01A"),
             Event("exit", "stopped", "flyd", 1698719726.615, exit_code=3),
         ),
     )
     shown = json.loads(json.dumps(machine_to_json(machine)))
+    assert shown["image_ref"].pop("digest").startswith("sha256:")
     assert shown["image_ref"] == {"registry": "registry.example", "repository": "team/web", "tag": "v2"}
     assert (shown["created_at"], shown["updated_at"]) == ("2023-10-31T02:30:10Z", "2023-10-31T02:35:26Z")
     assert [event["type"] for event in shown["events"]] == ["exit", "launch"]
-    assert shown["events"][0]["request"] == {"exit_event": {"exit_code": 3}}
+    assert shown["events"][0]["request"]["exit_event"]["exit_code"] == 3
     assert shown["events"][1] == {
-        "type": "launch", "status": "created", "source": "user", "timestamp": 1698719723203
+        "id": "01A", "type": "launch", "status": "created", "source": "user", "timestamp": 1698719723203
     }  # fmt: skip
     assert shown["checks"][0]["updated_at"] == "2023-10-31T02:30:10Z"
     assert (shown["private_ip"], shown["instance_id"], shown["cordoned"]) == (

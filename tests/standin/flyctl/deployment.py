@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ import trio
 import store
 from argv import Refused
 from commands import failing
-from flyroutes.platform.json.config_writer import config_to_json
 from machines import pairs, seconds
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Deployment:
             await _wait_healthy(self.app, machine, patience, self.fly)
 
     def _machine_config(self, group: str, standbys: list[str]) -> dict[str, Any]:
-        wanted: dict[str, Any] = config_to_json(self.config.machines[group])
+        wanted: dict[str, Any] = copy.deepcopy(dict(self.config.machines[group].sent))
         if "primary-region" in self.call.flags:
             wanted["env"]["PRIMARY_REGION"] = self.call.flags["primary-region"]
         wanted["env"] |= pairs(self.call.flags.get("env", []))
@@ -87,7 +87,8 @@ async def _wait_healthy(app: str, machine: str, patience: float, fly: Fly) -> No
 
 def _healthy(machine: MachineInfo) -> bool:
     checks, config = machine.raw.get("checks") or [], machine.config
-    expected = len(config.get("checks", ())) + sum(len(one["checks"]) for one in config.get("services", ()))
+    services = config.get("services", ())
+    expected = sum(len(one.get("checks", ())) for one in (config, *services))
     passing = sum(check["status"] == "passing" for check in checks)
     return machine.state == "started" and passing == len(checks) == expected
 

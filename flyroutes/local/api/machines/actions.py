@@ -15,6 +15,7 @@ from flyroutes.local.api.machines.query import flag, only_queries, whole
 from flyroutes.platform.fields import Fields, one_of, wrong
 from flyroutes.platform.fields import seconds as duration
 from flyroutes.platform.json.config_reader import SIGNALS
+from flyroutes.platform.lifecycle import SETTLED, reached
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,28 +25,35 @@ EXEC_SECONDS = 60
 """For a command without a timeout of its own (`assumed`)."""
 _MAX_WAIT = 60
 """Seconds; Fly refuses a longer wait as well."""
-_AWAITED = ("started", "stopped", "suspended", "destroyed")
+_AWAITED = ("started", "stopped", "suspended", "failed", "destroyed", "settled")
 
 
 class Actions(Handlers):
     """`/v1/apps/{app}/machines/{machine}/...`."""
 
     async def wait(self, request: Request) -> Response:
-        """Answer once a Machine is in one of the states; 408 after `timeout` seconds."""
-        only_queries(request, "timeout", "instance_id", "version", many=("state",))
+        """Answer once a Machine is in one of the states; 408 after `timeout` seconds.
+
+        Without a version the Machine's state counts whatever its version: so the current flyctl asks, though
+        the documentation wants an `instance_id` beside `stopped`.
+        """
+        only_queries(request, "timeout", "instance_id", "version", "from_event_id", many=("state",))
         query = request.query_params
         machine = self._remembered(request)
         seconds = whole(request, "timeout", _MAX_WAIT, _MAX_WAIT)
         states = [one_of(each, _AWAITED, "state") for each in query.getlist("state") if each] or ["started"]
         version = query.get("instance_id") or query.get("version")
-        if "stopped" in states and not version:
-            raise PlatformError("instance_id is required to wait for stopped", 400)
         if version and version != machine.instance_id:
             reason = f"machine {machine.id} has instance_id {machine.instance_id!r}, not {version!r}"
             raise PlatformError(reason, 404)  # the status is `assumed`
-        if machine.state not in states:
-            await self._control.wait(machine.id, states, seconds)
-        return ok()
+        wanted = {*states, *(SETTLED if "settled" in states else ())}
+        since = query.get("from_event_id", "")
+        if not reached(machine, wanted, since):
+            machine = await self._control.wait(machine.id, wanted, seconds, since)
+        last = machine.events[-1].id
+        return JSONResponse(
+            {"ok": True, "event_id": last, "state": machine.state, "version": machine.instance_id}
+        )
 
     async def start(self, request: Request) -> Response:
         """Start a Machine, or resume a suspended one."""
@@ -116,11 +124,14 @@ class Actions(Handlers):
 
 
 def _timeout(value: Any) -> float | None:
-    """Read seconds, which the documentation has as text without a unit, and fly-go as a duration with one."""
+    """Read seconds, which the documentation has as text without a unit, and fly-go as a duration with one.
+
+    None for 0 as well: flyctl sends "0s" when nobody gave a timeout.
+    """
     if value is None or value == "":
         return None
     bare = isinstance(value, str) and value.isdecimal() and len(value) < 9
-    return float(value) if bare else duration(value, "timeout")
+    return (float(value) if bare else duration(value, "timeout")) or None
 
 
 def _signal(name: str) -> str | None:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, get_args
 
 from starlette.responses import JSONResponse, Response
 
-from flyroutes.errors import EmulationGap, PlatformError
+from flyroutes.errors import EmulationGap
 from flyroutes.local.api.machines.gate import json_body
 from flyroutes.local.api.machines.handlers import Handlers
-from flyroutes.local.api.machines.query import app_name, flag, network_name, only_queries
+from flyroutes.local.api.machines.query import app_name, network_name, only_queries
 from flyroutes.local.machines import allocation
 from flyroutes.platform.fields import Fields, one_of, wrong
 from flyroutes.platform.json.wire import app_to_json, ip_to_json
-from flyroutes.platform.lifecycle import RUNNING
 from flyroutes.platform.model import IPType
 
 if TYPE_CHECKING:
@@ -42,20 +41,16 @@ class Apps(Handlers):
         self._own_organization(body.text("org_slug"))
         name = app_name(body.text("app_name") or body.text("name"))
         app = self._control.add_app(name, network_name(body.text("network")))
-        return JSONResponse({"id": app.name, "created_at": int(time.time() * 1000)}, 201)
+        shown = app_to_json(app, self._control.platform)
+        return JSONResponse({**shown, "created_at": int(time.time() * 1000)}, 201)
 
     async def show(self, request: Request) -> Response:
         """Answer with one app."""
         return JSONResponse(app_to_json(self._app(request), self._control.platform))
 
     async def delete(self, request: Request) -> Response:
-        """Delete an app with its Machines and addresses; 412 while one runs, unless `force`."""
-        app = self._app(request)
-        running = [one.id for one in self._control.platform.machines_of(app.name) if one.state in RUNNING]
-        if running and not flag(request, "force"):
-            reason = f"app {app.name!r} has started machines ({', '.join(running)}): stop them, or use force"
-            raise PlatformError(reason, 412)  # the status is `assumed`
-        await self._control.delete_app(app.name)
+        """Delete an app with its Machines, running or not, and its addresses."""
+        await self._control.delete_app(self._app(request).name)
         return Response(status_code=202)
 
 

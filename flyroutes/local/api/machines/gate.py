@@ -81,9 +81,12 @@ async def json_body(request: Request) -> Any:
     if waiting.cancelled_caught:
         raise PlatformError(f"the request body did not arrive within {BODY_SECONDS:g} s", 408)
     try:
-        return json.loads(raw) if raw.strip() else {}
+        body = json.loads(raw) if raw.strip() else {}
+        # What is kept is shown again: no NaN and no number beyond all, no half of a surrogate pair.
+        json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise PlatformError(f"the request body is not JSON: {error}", 400) from error
+    return body
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -43,8 +43,11 @@ class Leases(Handlers):
         return _success(lease_to_json(lease), 201)
 
     async def release(self, request: Request) -> Response:
-        """End a lease for who has its nonce; 400 for everybody else."""
-        machine = self._machine(request)
+        """End a lease for who has its nonce; 400 for everybody else.
+
+        The lease of a destroyed Machine is not found: flyctl lets those words alone pass.
+        """
+        machine = self._remembered(request)
         if self._held(machine, 400).nonce != nonce(request):
             raise PlatformError(f"machine {machine.id}: the header {NONCE} is not that of its lease", 400)
         self._control.update(machine.id, lease=None)

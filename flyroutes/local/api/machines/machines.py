@@ -55,7 +55,7 @@ class Machines(Handlers):
         return (*gone, *self._control.platform.machines.values())
 
     async def create(self, request: Request) -> Response:
-        """Create a Machine, and start it unless `skip_launch`."""
+        """Create a Machine, answer with it as created, and start it unless `skip_launch`."""
         app = self._app(request)
         body = Fields(await json_body(request), "", f"name region {_NEW}")
         region = one_of(body.text("region"), ("", *REGIONS), "region")
@@ -64,10 +64,13 @@ class Machines(Handlers):
             config_from_json(body.raw("config"), self._images()),
             name=body.text("name") or None,
             region=region or None,
-            skip_launch=body.flag("skip_launch"),
+            skip_launch=True,
             cordoned=body.flag("skip_service_registration"),
         )
-        return self._shown(machine, body, "")
+        shown = self._shown(machine, body, "")
+        if not body.flag("skip_launch"):
+            await self._control.start(machine.id)
+        return shown
 
     async def show(self, request: Request) -> Response:
         """Answer with all that is known of a Machine."""
