@@ -269,7 +269,6 @@ GAPS: dict[str, dict[str, Any]] = {
     "config.services[0].ports[0].http_options.h3_backend": port(http_options={"h3_backend": True}),
     "config.services[0].ports[0].tls_options.ciphers": port(tls_options={"ciphers": ["x"]}),
     "config.image: 'nobody/knows' is unknown": {"image": "nobody/knows"},
-    "config.servces": {"servces": [{}]},
 }
 
 
@@ -281,6 +280,7 @@ def test_what_is_not_honoured_is_refused_by_name(field: str) -> None:
 
 
 WRONG: dict[str, Any] = {
+    "config.servces = [{}]: there is no such name; did you mean 'services'": {"servces": [{}]},
     "config: expected an object, got [1]": [1],
     "config.image: expected an image reference": {},
     "config.image: expected a string, got 5": {"image": 5},
