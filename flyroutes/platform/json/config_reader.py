@@ -57,13 +57,14 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         data,
         "config",
         "image init env services checks restart guest size metadata dns stop_config auto_destroy files"
-        " standbys",
-        gaps="mounts schedule containers volumes processes rootfs cache_drive spot disable_machine_autostart",
+        " standbys processes",
+        gaps="mounts schedule containers volumes rootfs cache_drive spot disable_machine_autostart",
     )
     stop = config.inner("stop_config", "signal timeout", "")
     dns = config.inner("dns", "skip_registration", _DNS)
     image = _image(config.text("image"), images)
-    command = _command(config.inner("init", "exec entrypoint cmd", "tty"), image)
+    program = _program(config)
+    command = _command(program, image)
     if not command and image == Image(ref=image.ref):
         known = ", ".join(images) or "none yet"
         reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
@@ -72,7 +73,7 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
     return MachineConfig(
         image=image,
         command=command,
-        env=config.texts("env"),
+        env={**config.texts("env"), **program.texts("env")},
         services=tuple(_service(item, path) for item, path in config.many("services")),
         checks=tuple(_toplevel_check(name, item) for name, item in config.named("checks").items()),
         restart=_restart(config),
@@ -98,6 +99,16 @@ def metadata_from_json(fields: Fields) -> dict[str, str]:
             bounds = f"a key of 1 to {LONGEST_KEY} characters and a value of at most {LONGEST_VALUE}"
             wrong(fields.at("metadata"), bounds, {key: value})
     return metadata
+
+
+def _program(config: Fields) -> Fields:
+    """What replaces the image's command: the only one of `processes`, else `init`."""
+    several = config.many("processes")
+    if len(several) > 1:
+        raise EmulationGap(f"{config.at('processes')}: the local network runs one program in a Machine")
+    if several:
+        return Fields(*several[0], "exec entrypoint cmd env", gaps="user secrets ignore_app_secrets")
+    return config.inner("init", "exec entrypoint cmd", "tty")
 
 
 def _command(init: Fields, image: Image) -> tuple[str, ...]:
@@ -154,7 +165,8 @@ def _service(data: Any, path: str) -> Service:
     if not internal_port:
         wrong(service.at("internal_port"), "a port from 1 to 65535", None)
     checks = enumerate(service.many("checks"))
-    protocol: Literal["tcp", "udp"] = one_of(service.raw("protocol"), ("tcp", "udp"), service.at("protocol"))
+    # Unset: clients in use send none and serve TCP (assumed).
+    protocol: Literal["tcp", "udp"] = service.choice("protocol", ("tcp", "udp"), "tcp")
     ports = tuple(_port(item, where) for item, where in service.many("ports"))
     if protocol == "udp" and any(port.end - port.start >= _MOST_UDP_PORTS for port in ports):
         raise EmulationGap(

@@ -325,3 +325,45 @@ async def test_regions_are_listed(raw: httpx.AsyncClient, api: APIWorld) -> None
     assert (told["Nearest"], len(regions)) == ("iad", 18)
     assert (regions["ams"]["name"], regions["ams"]["geo_region"]) == ("Amsterdam, Netherlands", "europe")
     assert [code for code, one in regions.items() if not one["gateway_available"]] == ["gru", "jnb"]
+
+
+async def test_wait_sees_a_state_that_is_left_at_once(
+    raw: httpx.AsyncClient, fly: Fly, api: APIWorld
+) -> None:
+    """A Machine with auto_destroy is stopped for no time at all; clients wait for that all the same."""
+    await fly.create_app("web")
+    config = {**SLEEP, "auto_destroy": True, "restart": {"policy": "no"}}
+    machine = await fly.create_machine("web", config)
+    pid = api.control._supervisor.pid(machine.id)
+    assert pid is not None
+    answers: list[httpx.Response] = []
+
+    async def wait() -> None:
+        answers.append(await raw.get(f"{MACHINE}/{machine.id}/wait?state=stopped&timeout=2"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(0.2)  # the request is on its way
+        api.kernel.end(pid, 3 << 8)
+    assert answers[0].status_code == 200, answers[0].text
+    gone = (await raw.get(f"{MACHINE}/{machine.id}")).json()
+    assert gone["state"] == "destroyed"
+    exits = [event["request"]["exit_event"]["exit_code"] for event in gone["events"] if "request" in event]
+    assert exits == [3]
+
+
+async def test_a_machine_that_starts_again_is_not_stopped(
+    raw: httpx.AsyncClient, fly: Fly, api: APIWorld
+) -> None:
+    await fly.create_app("web")
+    machine = await fly.create_machine("web", {**SLEEP, "restart": {"policy": "always"}})
+    answers: list[httpx.Response] = []
+
+    async def wait() -> None:
+        answers.append(await raw.get(f"{MACHINE}/{machine.id}/wait?state=stopped&timeout=1"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(0.2)
+        await api.end(machine.id, 3 << 8)
+    assert answers[0].status_code == 408
