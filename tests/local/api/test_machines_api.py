@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SLEEP: dict[str, Any] = {"image": "any/thing", "init": {"exec": ["sleep", "inf"]}}
 
 
+@pytest.mark.fact("api.app-life")
 async def test_app_comes_and_goes(fly: Fly) -> None:
     assert await fly.apps() == ()
     await fly.create_app("web", "side")
@@ -33,6 +34,7 @@ async def test_app_comes_and_goes(fly: Fly) -> None:
     assert await fly.apps() == ()
 
 
+@pytest.mark.fact("api.life")
 async def test_machine_lives_its_life(fly: Fly, api: APIWorld) -> None:
     await fly.create_app("web")
     config = {**SLEEP, "metadata": {"fly_process_group": "app"}}
@@ -50,6 +52,7 @@ async def test_machine_lives_its_life(fly: Fly, api: APIWorld) -> None:
     assert (await fly.machines("web"), (await fly.machine("web", made.id)).state) == ((), "destroyed")
 
 
+@pytest.mark.fact("api.skip-launch")
 async def test_machine_may_be_created_without_launching(fly: Fly) -> None:
     await fly.create_app("web")
     made = await fly.create_machine("web", SLEEP, skip_launch=True)
@@ -57,6 +60,7 @@ async def test_machine_may_be_created_without_launching(fly: Fly) -> None:
     await fly.delete_machine("web", made.id)
 
 
+@pytest.mark.fact("api.update")
 async def test_update_is_whole_and_for_the_version_one_knows(fly: Fly, raw: httpx.AsyncClient) -> None:
     await fly.create_app("web")
     machine = await fly.create_machine("web", {**SLEEP, "env": {"A": "1"}})
@@ -70,6 +74,7 @@ async def test_update_is_whole_and_for_the_version_one_knows(fly: Fly, raw: http
     assert (await fly.machine("web", machine.id)).config["env"] == {"B": "2"}
 
 
+@pytest.mark.fact("api.exec")
 async def test_exec_carries_words_input_and_outcome(fly: Fly, raw: httpx.AsyncClient) -> None:
     await fly.create_app("web")
     made = await fly.create_machine("web", SLEEP)
@@ -80,6 +85,7 @@ async def test_exec_carries_words_input_and_outcome(fly: Fly, raw: httpx.AsyncCl
     assert answer.json()["stdout"] == "a  b\n"
 
 
+@pytest.mark.fact("api.ip-assignments")
 async def test_addresses_come_and_go(fly: Fly) -> None:
     await fly.create_app("web")
     given = await fly.allocate_ip("web", "private_v6", "side")
@@ -89,6 +95,7 @@ async def test_addresses_come_and_go(fly: Fly) -> None:
     assert [ip.address for ip in await fly.ips("web")] == ["fdaa:0:18:0:1::3"]
 
 
+@pytest.mark.fact("api.statuses")
 async def test_statuses_are_the_documented_ones(raw: httpx.AsyncClient) -> None:
     created = await raw.post("/v1/apps", json={"app_name": "web", "org_slug": "personal"})
     assert (created.status_code, created.json()["id"]) == (201, "web")
@@ -108,6 +115,7 @@ async def test_statuses_are_the_documented_ones(raw: httpx.AsyncClient) -> None:
     assert (gone.status_code, gone.content) == (202, b"")
 
 
+@pytest.mark.fact("api.list-filters")
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -180,7 +188,7 @@ REFUSALS: dict[str, tuple[str, str, Any, int]] = {
 }
 
 
-@pytest.mark.fact("networks.custom-name", "networks.regions")
+@pytest.mark.fact("api.errors", "networks.custom-name", "networks.regions")
 @pytest.mark.parametrize("sentence", REFUSALS)
 async def test_refusal_names_its_reason(raw: httpx.AsyncClient, fly: Fly, sentence: str) -> None:
     method, path, body, status = REFUSALS[sentence]
@@ -195,6 +203,7 @@ async def test_refusal_names_its_reason(raw: httpx.AsyncClient, fly: Fly, senten
         assert answer.json()["error"].startswith(f"{method} {path} is not part of the local network: ")
 
 
+@pytest.mark.fact("api.token")
 @pytest.mark.parametrize(
     ("authorization", "status"),
     [
