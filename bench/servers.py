@@ -47,8 +47,8 @@ def table() -> Table:
     rounds = [{name: _measure(name) for name in names} for _ in range(ROUNDS)]
     cold = {name: [one[name][0] for one in rounds] for name in names}
     memory = {name: [one[name][1] for one in rounds] for name in names}
-    rows = [("cold start, ms", *_row(name, cold, 0.60)) for name in OURS]
-    rows += [("PSS, MB", *_row(name, memory, 0.75)) for name in OURS]
+    rows = [("cold start, ms", *_row(name, cold, 0.52)) for name in OURS]
+    rows += [("PSS, MB", *_row(name, memory, 0.73)) for name in OURS]
     return Table(
         "servers",
         f"exec to first 200 of /healthz, PSS after {REQUESTS} requests; medians of {ROUNDS} rounds",

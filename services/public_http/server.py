@@ -39,14 +39,11 @@ def listen() -> socket.socket:
 if __name__ == "__main__":
     # Before the imports below, which are most of a cold start. Fly Proxy starts a Machine because somebody is
     # waiting: whoever connects from here on gets an answer a moment later, and is not refused.
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM}
-    )  # held until guard.py takes them
+    # Stop signals are held until guard.py takes them: half started, the server would die of them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     gc.disable()  # nothing that is imported is garbage: a tenth less time to the first answer
     try:
-        GRACE = 0.8 * float(
-            os.environ.get("KILL_TIMEOUT", "5")
-        )  # for work in flight; the rest is for leaving
+        GRACE = 0.8 * float(os.environ.get("KILL_TIMEOUT", "5"))  # the rest is for leaving
         LISTENER = listen()
     except (OSError, ValueError, OverflowError) as error:
         given = {name: os.environ.get(name) for name in ("BIND_HOST", "PORT", "KILL_TIMEOUT")}

@@ -49,9 +49,8 @@ def bind_all() -> tuple[socket.socket, list[socket.socket]]:
     # 6PN is IPv6 only and goes round the UDP proxy: it takes a socket of its own, and no service in fly.toml.
     names += [] if host else ["fly-local-6pn"]
     udp = [bind(name, port, socket.SOCK_DGRAM) for name in names]
-    tcp.listen(
-        2048
-    )  # last: whoever can connect finds datagrams served as well. At 100 a burst waits for seconds
+    # Last: whoever can connect finds datagrams served as well. At the usual 100 a burst waits for seconds.
+    tcp.listen(2048)
     for protocol, sock in [("tcp", tcp), *(("udp", sock) for sock in udp)]:
         log("listening", protocol=protocol, address=sock.getsockname()[0], port=port)
     return tcp, udp
@@ -61,9 +60,7 @@ if __name__ == "__main__":
     # Before the import of trio, which is most of a cold start: what comes from here on waits in the kernel.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # held until their receiver is open
     try:
-        GRACE = 0.8 * float(
-            os.environ.get("KILL_TIMEOUT", "5")
-        )  # of it for work in flight, the rest to leave
+        GRACE = 0.8 * float(os.environ.get("KILL_TIMEOUT", "5"))  # the rest is for leaving
         TCP, UDP = bind_all()
     except (OSError, ValueError, OverflowError) as error:
         given = {name: os.environ.get(name) for name in ("BIND_HOST", "PORT", "KILL_TIMEOUT")}
@@ -75,6 +72,10 @@ from limiter import LONGEST, Limiter, source_of, verdict
 
 RATE = 100.0  # datagrams a second that one source gets answers to in the long run
 BURST = 200.0  # datagrams that it may send at once before the rate counts
+# Answers that one address and port gets in all, and seconds until it gets one more. Somebody may forge a
+# datagram from another echo: the two would answer each other for ever, too slowly for RATE to see.
+EXCHANGES = 1000.0
+RENEWAL = 60.0
 BATCH = 64  # datagrams per wake-up. One at a time is eight times slower; at 256 other tasks wait for 2 ms
 REPORT_EVERY = 60.0  # seconds between two lines of counters
 # TCP connections at a time; one more is closed at once. Each is an open file, of which Linux gives a process
@@ -85,19 +86,22 @@ REQUEST_TIMEOUT = 60.0  # seconds a TCP connection may last
 CHUNK = 16_384  # bytes of a TCP connection held at a time
 
 
-def drain(sock: socket.socket, limiter: Limiter, counts: Counter[str], now: float) -> None:
+def drain(sock: socket.socket, rate: Limiter, exchanges: Limiter, counts: Counter[str], now: float) -> None:
     """Answer up to BATCH of the datagrams that wait in `sock`, and count each by what became of it."""
-    own_port, receive, send, allows = sock.getsockname()[1], sock.recvfrom, sock.sendto, limiter.allows
+    own_port, receive, send = sock.getsockname()[1], sock.recvfrom, sock.sendto
+    source_may, exchange_may = rate.allows, exchanges.allows
     echoed = 0
-    for _ in range(BATCH):
+    for number in range(BATCH):
         try:
             data, address = receive(LONGEST + 1)  # one byte more than allowed shows that there was more
         except BlockingIOError:
             break
         if reason := verdict(len(data), address[1], own_port):
             counts[reason] += 1
-        elif not allows(source_of(address), now):
+        elif not source_may(source_of(address), now):
             counts["over_rate"] += 1
+        elif number % 8 == 0 and not exchange_may(address, now):  # each one would cost a fifth of the speed
+            counts["too_many_exchanges"] += 1
         else:
             # Whoever sent a datagram chose the address that the answer goes to, so an error here is theirs to
             # cause: it may not end the server. With the send buffer full the answer is dropped, as UDP may.
@@ -110,11 +114,13 @@ def drain(sock: socket.socket, limiter: Limiter, counts: Counter[str], now: floa
     counts["echoed"] += echoed
 
 
-async def echo_datagrams(sock: socket.socket, limiter: Limiter, counts: Counter[str]) -> None:
+async def echo_datagrams(
+    sock: socket.socket, rate: Limiter, exchanges: Limiter, counts: Counter[str]
+) -> None:
     """Answer the datagrams that come to `sock`, for ever, from the address that Fly's UDP proxy expects."""
     while True:
         await trio.lowlevel.wait_readable(sock)
-        drain(sock, limiter, counts, trio.current_time())
+        drain(sock, rate, exchanges, counts, trio.current_time())
 
 
 class Room:
@@ -138,9 +144,7 @@ class Room:
                     self.waiting.discard(scope)
                     if not data:
                         break
-                    await stream.send_all(
-                        data
-                    )  # waits for a client that does not read, until the same deadline
+                    await stream.send_all(data)  # a client that does not read has until then, too
         except trio.BrokenResourceError as error:
             log("connection_failed", errors=repr(error))
         finally:
@@ -173,12 +177,13 @@ async def serve(tcp: trio.SocketListener, udp: list[socket.socket]) -> None:
     """Serve until a stop signal; return when echoes in flight are done or out of time."""
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)  # in force once the receiver is gone: one more is no death
-    room, counts, limiter = Room(), Counter[str](), Limiter(RATE, BURST)
+    room, counts = Room(), Counter[str]()
+    rate, exchanges = Limiter(RATE, BURST), Limiter(1 / RENEWAL, EXCHANGES)
     async with trio.open_nursery() as whole:
         async with trio.open_nursery() as connections, trio.open_nursery() as accepting:
             whole.start_soon(room.stop_on_signal, accepting.cancel_scope, whole.cancel_scope)
             for sock in udp:
-                accepting.start_soon(echo_datagrams, sock, limiter, counts)
+                accepting.start_soon(echo_datagrams, sock, rate, exchanges, counts)
             accepting.start_soon(report, counts)
             accepting.start_soon(partial(trio.serve_listeners, room.echo, [tcp], handler_nursery=connections))
         whole.cancel_scope.cancel()

@@ -162,13 +162,8 @@ async def test_at_the_soft_limit_the_nearest_stopped_machine_is_started(app: App
     assert await app.served_by() == {running.id}
     assert await states() == ["started", "stopped", "stopped"]
     async with app.holding(1, running):
-        # The first request may find its server not listening yet.
-        assert await app.served_by(1) <= {near.id, running.id}
-
-        async def by_it() -> bool:
-            return await app.served_by(1) == {near.id}
-
-        await eventually(by_it)
+        assert await app.served_by(1) == {near.id}, "also the request that starts it"
+        assert await app.served_by(1) == {near.id}
         assert await states() == ["started", "started", "stopped"]
 
 
@@ -216,6 +211,49 @@ async def test_a_failing_service_check_takes_a_machine_out_until_it_passes(app: 
     await app.within(machine, "/well")
     await _check_status(app, machine, "passing")
     assert await app.status() == "200"
+
+
+SLOW_READY = """
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        ready = os.path.exists("/tmp/ready")
+        self.send_response(200 if ready else 503 if self.path == "/healthz" else 500)
+        self.end_headers()
+        self.wfile.write(f"0 {os.environ['FLY_MACHINE_ID']}".encode())
+http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
+"""
+
+
+PATIENT = {**HTTP, "checks": [{**CHECK, "interval": "1s", "grace_period": "60s"}]}
+
+
+@pytest.mark.fact("proxy.readiness")
+@pytest.mark.standing("documented", source="docs reference/health-checks")
+async def test_requests_wait_for_the_first_check_that_passes(app: App) -> None:
+    slow = await app.scratch.machine(app.name, SLOW_READY, region=app.near, services=[PATIENT])
+    statuses: list[str] = []
+
+    async def ask() -> None:
+        statuses.append(await app.status())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        nursery.start_soon(ask)
+        await app.scratch.fly.exec(app.name, slow.id, ["sh", "-c", "sleep 1; touch /tmp/ready"])
+    assert statuses == ["200", "200"]
+
+
+@pytest.mark.fact("proxy.readiness")
+@pytest.mark.standing("documented", source="docs reference/health-checks")
+async def test_a_machine_that_is_ready_gets_what_another_one_is_not_ready_for(app: App) -> None:
+    slow = await app.scratch.machine(app.name, SLOW_READY, region=app.near, services=[PATIENT])
+    ready = await app.machine(services=[PATIENT])
+    await _check_status(app, ready, "passing")
+    assert await app.served_by() == {ready.id}
+    await app.scratch.fly.exec(app.name, slow.id, ["touch", "/tmp/ready"])
+    await _check_status(app, slow, "passing")
+    assert await app.served_by(20) == {ready.id, slow.id}
 
 
 @pytest.mark.fact("runtime.checks-toplevel")

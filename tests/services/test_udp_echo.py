@@ -130,6 +130,44 @@ async def test_rate_per_source(start: Any) -> None:
     assert await counts(server) == {"echoed": 4, "over_rate": 5}
 
 
+async def test_exchange_with_another_echo_ends(start: Any) -> None:
+    server = await start("udp_echo", edit={"EXCHANGES": 10})
+    other = Datagrams(server)
+    with other.sock, (client := Datagrams(server)).sock:
+        for socket_of in (other, client):
+            await socket_of.sock.bind(("127.0.0.2", 0))  # what comes from another port is another exchange
+        await other.sock.sendto(b"forged", server.address)
+        with trio.move_on_after(3) as silence:
+            for _ in range(40):
+                data = await other.sock.recv(2000)
+                silence.deadline = trio.current_time() + 0.5
+                await trio.sleep(0.02)  # not a wait: the way between two echoes, too long for RATE to matter
+                await other.sock.sendto(data, server.address)
+        assert silence.cancelled_caught, "40 exchanges, and no end"
+        assert await client.echo(b"a") == b"a"
+    assert await counts(server) == {"echoed": 11, "too_many_exchanges": 1}
+
+
+async def test_exchange_ends_at_any_delay(start_script: Any) -> None:
+    script = """
+import json
+from limiter import Limiter
+from server import BURST, EXCHANGES, RATE, RENEWAL
+
+def rounds(delay):
+    rate, exchanges, now = Limiter(RATE, BURST), Limiter(1 / RENEWAL, EXCHANGES), 1000.0
+    for count in range(100_000):
+        if not (rate.allows("a", now) and exchanges.allows(("a", 7000), now)):
+            return count
+        now += delay
+
+ends = [rounds(delay) for delay in (0.0001, 0.009, 0.02, 0.5, 5, 30, 50)]
+print(json.dumps({"event": "listening", "ends": ends}), flush=True)
+"""
+    ends = (await start_script(script, beside="udp_echo")).events[0]["ends"]
+    assert all(200 <= end <= 6000 for end in ends), ends
+
+
 async def test_counts_are_reported(start: Any) -> None:
     server = await start("udp_echo", edit={"REPORT_EVERY": 0.1})
     with (client := Datagrams(server)).sock:
@@ -170,7 +208,7 @@ class Refusing:
         raise OSError(101, "Network is unreachable")
 
 counts = Counter()
-drain(Refusing(), Limiter(1, 1), counts, 1.0)
+drain(Refusing(), Limiter(1, 1), Limiter(1, 1), counts, 1.0)
 print(json.dumps({"event": "listening", "counts": counts}), flush=True)
 """
     result = (await start_script(script, beside="udp_echo")).events[0]

@@ -51,7 +51,7 @@ class Standin:
         self._write("faults.json", [])
         self._server = _serve(name := f"flyroutes-standin-{secrets.token_hex(8)}")
         shim = self._bin / "fly"
-        client = shlex.join([sys.executable, "-IS", str(FLY.with_name("client.py")), name])
+        client = shlex.join([sys.executable, "-IS", str(Path(__file__).with_name("client.py")), name])
         home = shlex.quote(str(self._home))
         shim.write_text(f'#!/bin/sh\nFLY_STANDIN={home} exec {client} "$@"\n')
         shim.chmod(0o755)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -69,7 +70,7 @@ def test_known_flags(command: str, flag: str, expected: dict[str, Any] | None) -
     ],
 )
 def test_reading_a_usage_line(usage: str, expected: list[tuple[str, str]]) -> None:
-    read = runpy.run_path(str(FLY.with_name("generate.py")))["arguments"]("x", usage)
+    read = runpy.run_path(str(Path(__file__).with_name("generate.py")))["arguments"]("x", usage)
     assert [(place.pop("name"), " ".join(place)) for place in read] == expected
 
 

@@ -13,9 +13,9 @@ import trio
 from flyroutes.local.proxy.appside.connection import AppConnection, dial
 from flyroutes.local.proxy.appside.pool import Pool
 from flyroutes.local.proxy.failure import Unreachable, connect_failure
-from flyroutes.local.proxy.starts import Starts
+from flyroutes.local.proxy.starts import START_TIMEOUT, Starts
 from flyroutes.local.proxy.tcp import hang_up
-from flyroutes.platform.proxy.balancing import Forward, Refuse, Start, Wait, started_at
+from flyroutes.platform.proxy.balancing import Forward, Refuse, Start, Wait, follow, started_at
 from flyroutes.platform.proxy.placement import ANYWHERE, Placement, choose_placed
 
 if TYPE_CHECKING:
@@ -92,12 +92,14 @@ class Balancer:
     ) -> C:
         """An open connection to a Machine of the route, counted as load until `release`; or Unreachable.
 
-        A refusal sends the request to another Machine, and is tried again while the refusing one boots.
+        A refusal sends the request to another Machine, and is tried again while the refusing one boots; first
+        of all where that was started for it.
         """
         failed: Failed = {}
+        started: set[str] = set()
         give_up = inf
         while True:
-            candidate = await self._choose(find, failed, placement)
+            candidate = await self._choose(find, failed, started, placement)
             if isinstance(candidate, Unreachable):
                 give_up = min(give_up, trio.current_time() + BOOT_SECONDS)
                 if trio.current_time() >= give_up or not _still_booting(find(), failed):
@@ -109,7 +111,11 @@ class Balancer:
                 return await self._open(candidate, kind, pooled)
             except OSError as error:
                 target = f"Machine {candidate.machine.id} on port {candidate.service.internal_port}"
-                failed[candidate.machine.id] = connect_failure(error, target)
+                failure = connect_failure(error, target)
+                if candidate.machine.id in started and _may_listen_soon(candidate.machine, failure):
+                    await trio.sleep(BOOT_RETRY)
+                else:
+                    failed[candidate.machine.id] = failure
 
     def release(self, connection: AppConnection) -> None:
         """Take back a connection that has served; pool it when it may serve again, else close it."""
@@ -142,25 +148,31 @@ class Balancer:
         if not self.loads[candidate.key]:
             del self.loads[candidate.key]
 
-    async def _choose(self, find: FindRoute, failed: Failed, placement: Placement) -> Candidate | Unreachable:
-        """The Machine to dial, or what is left to say when every one was tried."""
-        deadline = trio.current_time() + QUEUE_TIMEOUT
-        started: set[str] = set()
+    async def _choose(
+        self, find: FindRoute, failed: Failed, started: set[str], placement: Placement
+    ) -> Candidate | Unreachable:
+        """The Machine to dial, or what is left to say when every one was tried.
+
+        `started` are those that were started for this connection; it grows.
+        """
+        since = trio.current_time()
         while True:
             route = find()
             if route is None:
                 raise Unreachable(503, "PR04", "the service is gone")
             candidates = tuple(each for each in route.candidates if _worth_trying(each.machine, failed))
-            decision = choose_placed(candidates, placement, self.loads, self._region, self._random)
+            waited = trio.current_time() - since
+            own = follow(candidates, started, self.loads) if started and waited < START_TIMEOUT else None
+            decision = own or choose_placed(candidates, placement, self.loads, self._region, self._random)
             if isinstance(decision, Forward):
                 return decision.candidate
             if isinstance(decision, Start):
                 await self._start(decision.machine.id, started, failed)
-                deadline = trio.current_time() + QUEUE_TIMEOUT
-            elif failed:
+                since = trio.current_time()
+            elif failed and decision is not own:
                 return list(failed.values())[-1]
-            elif isinstance(decision, Wait) and trio.current_time() < deadline:
-                await self._wait((route.app.name, route.port.start), deadline)
+            elif isinstance(decision, Wait) and waited < (patience := _patience(decision)):
+                await self._wait((route.app.name, route.port.start), since + patience)
             else:
                 code = decision.code if isinstance(decision, Refuse) else "PR03"
                 raise Unreachable(503, code, decision.reason)
@@ -188,11 +200,19 @@ def _worth_trying(machine: Machine, failed: Failed) -> bool:
     return not failed or (machine.id not in failed and machine.state == "started")
 
 
+def _patience(decision: Wait) -> float:
+    """How long to wait, in seconds; for checks that have not passed yet as long as for a start (assumed)."""
+    return START_TIMEOUT if decision.boots else QUEUE_TIMEOUT
+
+
 def _still_booting(route: Route | None, failed: Failed) -> bool:
     return route is not None and any(
-        each.machine.id in failed
-        and failed[each.machine.id].code == "PC01"
-        and each.machine.state == "started"
-        and time.time() - started_at(each.machine) <= BOOT_SECONDS
+        each.machine.id in failed and _may_listen_soon(each.machine, failed[each.machine.id])
         for each in route.candidates
     )
+
+
+def _may_listen_soon(machine: Machine, failure: Unreachable) -> bool:
+    """Whether a refusal (PC01) may only mean that the app is not up yet."""
+    fresh = time.time() - started_at(machine) <= BOOT_SECONDS
+    return failure.code == "PC01" and machine.state == "started" and fresh

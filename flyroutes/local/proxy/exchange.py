@@ -26,6 +26,7 @@ from flyroutes.platform.proxy.responses import choose_encoding, compressed_heade
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from flyroutes.local.proxy.appside.connection import Event
     from flyroutes.local.proxy.appside.http2 import Http2AppConnection
     from flyroutes.local.proxy.clientside.compress import Compressor
     from flyroutes.local.proxy.clientside.http2_stream import Http2Stream
@@ -97,8 +98,9 @@ class Exchange:
         elif asks_for_replay(head.headers):
             return await self._receive_replay(head.headers)
         else:
-            self._start(head)
-            await self._relay_body()
+            event = self._app.next_event()
+            self._start(head, empty=isinstance(event, End))
+            await self._relay_body(event)
         return None
 
     async def _receive_head(self) -> Head:
@@ -114,37 +116,34 @@ class Exchange:
                     self._client.inform(*event)
                     await self._client.flush()
 
-    def _start(self, head: Head) -> None:
+    def _start(self, head: Head, empty: bool) -> None:
         request, headers = self._client.request, self._rewrite(head.headers, self._options)
         coding = choose_encoding(self._options, request.headers, head.status, headers)
-        if coding and request.method != b"HEAD":
+        if coding and request.method != b"HEAD" and not empty:
             self._compressor = compressor(coding)
             headers = compressed_headers(headers, coding)
         self._client.start(head.status, headers)
 
-    async def _relay_body(self) -> None:
-        """Relay the body as it comes: what is at hand goes out in one send, and nothing waits for more.
+    async def _relay_body(self, event: Event | None) -> None:
+        """Relay the body from its first `event` on: what is at hand goes out in one send, without a wait.
 
         What the client has not taken keeps the app from sending more.
         """
         queued = 0
-        while not isinstance(event := self._app.next_event(), End):
+        while not isinstance(event, End):
             if isinstance(event, bytes):
-                self._queue(self._compressor[0](event) if self._compressor else event)
+                self._client.data(self._compressor[0](event) if self._compressor else event)
                 queued += len(event)
             if event is None or queued > FLUSH_SIZE:
                 await self._flush()
                 queued = 0
             if event is None:
                 await self._receive()
+            event = self._app.next_event()
         if self._compressor:
-            self._queue(self._compressor[1]())
+            self._client.data(self._compressor[1]())
         self._client.end(end_to_end(event.trailers))
         await self._flush()
-
-    def _queue(self, chunk: bytes) -> None:
-        if chunk:
-            self._client.data(chunk)
 
     async def _flush(self) -> None:
         await self._client.flush()

@@ -50,7 +50,7 @@ class Proxy:
         replayer = Replayer(snapshot, self._log)
         shared = Shared(snapshot, self._balancer, replayer, self._log, region)
         self._handlers = PortHandlers(shared, authority)
-        self._listeners: dict[tuple[str, int], trio.socket.SocketType] = {}
+        self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._serving: set[ClientConnection] = set()
         self._nursery: trio.Nursery | None = None
 
@@ -65,11 +65,16 @@ class Proxy:
         finally:
             self._nursery = None
             for key in list(self._listeners):
-                self._listeners.pop(key).close()
+                self._stop_listening(key)
 
     def let_go(self, platform: Platform) -> None:
-        """End connections to addresses that no app of `platform` has; call it while they still are ours."""
+        """End connections to addresses that no app of `platform` has; call it while they still are ours.
+
+        Those too that nobody has accepted yet: what the kernel says when a listener closes has to arrive.
+        """
         kept = {ip.address for app in platform.apps.values() for ip in app.ips}
+        for key in [key for key in self._listeners if key[0] not in kept]:
+            self._stop_listening(key)
         for connection in self._serving:
             if connection.address not in kept and isinstance(connection.stream, trio.SocketStream):
                 hang_up(connection.stream)
@@ -78,7 +83,7 @@ class Proxy:
         """Listen where `platform` says, and nowhere else. Connections already accepted go on."""
         wanted = listeners(platform)
         for key in self._listeners.keys() - wanted:
-            self._listeners.pop(key).close()
+            self._stop_listening(key)
         for key in sorted(wanted - self._listeners.keys()):
             self._listen(key)
         self._balancer.changed(platform.machines)
@@ -102,6 +107,7 @@ class Proxy:
             return await trio.aclose_forcefully(stream)
         source = stream.socket.getpeername()[:2]
         connection = ClientConnection(stream, source, public[0], 443, secure=True, name=f"{app_name}.fly.dev")
+        self._serving.add(connection)
         await self._serve(connection)
 
     def _listen(self, key: tuple[str, int]) -> None:
@@ -113,26 +119,35 @@ class Proxy:
         self._listeners[key] = listener
         self._nursery.start_soon(self._accept, listener, key)
 
-    async def _accept(self, listener: trio.socket.SocketType, key: tuple[str, int]) -> None:
+    def _stop_listening(self, key: tuple[str, int]) -> None:
+        listener = self._listeners.pop(key)
+        trio.lowlevel.notify_closing(listener)
+        listener.close()
+
+    async def _accept(self, listener: socket.socket, key: tuple[str, int]) -> None:
+        """Accept until the listener closes. A connection is known from the moment on that it is accepted.
+
+        That is why Trio does not accept it: it would let other tasks run before it hands it over.
+        """
         assert self._nursery is not None
-        while True:
+        while self._listeners.get(key) is listener:
             try:
-                accepted, source = await listener.accept()
+                await trio.lowlevel.wait_readable(listener)
+                accepted, source = listener.accept()
             except trio.ClosedResourceError:
                 return
             except OSError as error:
                 if error.errno in _RESOURCE_ERRNOS:
                     self._log(f"cannot accept: {error.strerror}", code="", address=key[0], port=key[1])
                     await trio.sleep(0.1)
-                elif error.errno == errno.EBADF:
-                    return
                 continue
-            connection = ClientConnection(trio.SocketStream(accepted), source[:2], *key)
+            stream = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
+            connection = ClientConnection(stream, source[:2], *key)
+            self._serving.add(connection)
             self._nursery.start_soon(self._serve, connection)
 
     async def _serve(self, connection: ClientConnection) -> None:
         """Nothing that happens to one connection reaches another."""
-        self._serving.add(connection)
         try:
             await self._handlers.serve(connection)
         except Failure as failure:
@@ -144,9 +159,9 @@ class Proxy:
             await trio.aclose_forcefully(connection.stream)
 
 
-def _bind(key: tuple[str, int]) -> trio.socket.SocketType:
+def _bind(key: tuple[str, int]) -> socket.socket:
     family = socket.AF_INET6 if ":" in key[0] else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Accepted sockets inherit it: that is how clients that vanished are found out.
@@ -158,4 +173,4 @@ def _bind(key: tuple[str, int]) -> trio.socket.SocketType:
     except OSError:
         listener.close()
         raise
-    return trio.socket.from_stdlib_socket(listener)
+    return listener

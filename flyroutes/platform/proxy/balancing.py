@@ -7,13 +7,13 @@ reference/fly-proxy-autostop-autostart.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flyroutes.platform.lifecycle import COMING, STARTABLE
 from flyroutes.platform.regions import distance_km
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from random import Random
 
     from flyroutes.platform.model import Machine
@@ -36,9 +36,13 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing now, but soon: choose again when a Machine changes or its load drops."""
+    """Nothing now, but soon: choose again when a Machine changes or its load drops.
+
+    `boots` when it is a Machine on its way that is waited for, and not a place at one that runs.
+    """
 
     reason: str
+    boots: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +79,55 @@ def choose_machine(
         return Forward(rng.choice(near))
     if serving:
         return Wait("every Machine is at its hard limit")
-    if any(_on_its_way(each) for each in candidates):
-        return Wait("the Machine is starting or stopping")
+    if any(is_booting(each) for each in candidates):
+        return Wait("the Machine is starting, or its checks have not passed yet", boots=True)
+    if any(_may_be_started_again(each) for each in candidates):
+        return Wait("the Machine is stopping", boots=True)
     return Refuse(_why_nobody(candidates))
 
 
-def is_serving(candidate: Candidate) -> bool:
-    """Started, not cordoned, and none of its service's checks critical (docs reference/health-checks).
+def follow(
+    candidates: Iterable[Candidate], started: Container[str], loads: Mapping[tuple[str, int], int]
+) -> Forward | Wait | None:
+    """Where a request goes for which the Machines `started` were started: it waits for them, and goes there.
 
-    A check without a result since the start does not keep a Machine out: assumed.
+    None when they take nothing, so that it is for `choose_machine` again. That the request which finds all
+    at their soft limit is one of those: docs launch/autostop-autostart.
+    """
+    own = [each for each in candidates if each.machine.id in started]
+    for each in own:
+        if is_serving(each) and not at_limit(each.service.concurrency.hard_limit, each, loads):
+            return Forward(each)
+    if any(is_booting(each) for each in own):
+        return Wait("the Machine that was started for it is not ready", boots=True)
+    return None
+
+
+def is_serving(candidate: Candidate) -> bool:
+    """Started, not cordoned, and each of its service's checks passed last (docs reference/health-checks)."""
+    machine = candidate.machine
+    return machine.state == "started" and not machine.cordoned and _health(candidate) == "passing"
+
+
+def is_booting(candidate: Candidate) -> bool:
+    """On its way to serve: starting, or up without a result of each of its service's checks.
+
+    In its grace period a check has none before it passes: a failure does not count (same source).
     """
     machine = candidate.machine
-    if machine.state != "started" or machine.cordoned:
-        return False
-    names = {check.name for check in candidate.service.checks}
-    failing = [each for each in machine.checks if each.status == "critical" and each.name in names]
-    return not any(each.updated_at >= started_at(machine) for each in failing)
+    if machine.state in COMING:
+        return True
+    return machine.state == "started" and not machine.cordoned and _health(candidate) == "unknown"
+
+
+def _health(candidate: Candidate) -> Literal["passing", "critical", "unknown"]:
+    """What the checks of the service have found since the Machine started; a warning passes."""
+    if not candidate.service.checks:
+        return "passing"
+    began = started_at(candidate.machine)
+    found = {each.name: each.status for each in candidate.machine.checks if each.updated_at >= began}
+    results = [found.get(check.name) for check in candidate.service.checks]
+    return "critical" if "critical" in results else "unknown" if None in results else "passing"
 
 
 def started_at(machine: Machine) -> float:
@@ -112,15 +149,13 @@ def at_limit(limit: int | None, candidate: Candidate, loads: Mapping[tuple[str, 
     return limit is not None and loads.get(candidate.key, 0) >= limit
 
 
-def _on_its_way(candidate: Candidate) -> bool:
-    """Starting, or stopping so that it can be started again."""
-    state = candidate.machine.state
-    return state in COMING or (state in ("stopping", "suspending") and candidate.service.autostart)
+def _may_be_started_again(candidate: Candidate) -> bool:
+    return candidate.machine.state in ("stopping", "suspending") and candidate.service.autostart
 
 
 def _to_start(candidates: tuple[Candidate, ...], region: str) -> Machine | None:
     """The Machine to start: nearest first, and the same for all who ask, so that it starts once."""
-    if any(each.machine.state in COMING for each in candidates):
+    if any(is_booting(each) for each in candidates):
         return None
     stopped = [
         each.machine

@@ -8,7 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flyroutes.platform.proxy.balancing import Decision, Forward, Refuse, Start, Wait, choose_machine
+from flyroutes.platform.proxy.balancing import (
+    Decision,
+    Forward,
+    Refuse,
+    Start,
+    Wait,
+    choose_machine,
+    is_booting,
+)
 from flyroutes.platform.regions import covers
 
 if TYPE_CHECKING:
@@ -71,7 +79,7 @@ def choose_placed(
     """As `choose_machine`, among the best of the candidates that can serve the request or be started.
 
     A wish is given up for the next one when no Machine serves it, or all that do are at their hard limit;
-    a Machine that is starting is waited for (assumed).
+    a Machine that boots is waited for (assumed).
     """
     if placement is ANYWHERE:
         return choose_machine(candidates, loads, region, rng)
@@ -80,7 +88,7 @@ def choose_placed(
     found: Decision = Refuse("no Machine is where the request is to go")
     for tier in filter(None, _tiers(candidates, placement)):
         decision = choose_machine(tier, loads, region, rng)
-        if isinstance(decision, Forward | Start) or any(each.machine.state == "starting" for each in tier):
+        if isinstance(decision, Forward | Start) or any(map(is_booting, tier)):
             return decision
         found = decision if isinstance(decision, Wait) or not isinstance(found, Wait) else found
     return _persist(candidates, placement, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from trio.testing import memory_stream_one_way_pair, wait_all_tasks_blocked
 from flyroutes.local.proxy.clientside.http2 import Http2Connection
 from flyroutes.platform.model import IP, Event
 from tests.local.proxy.fly_proxy import answer, canned, read_all
+from tests.support.patience import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,6 +89,20 @@ async def test_connections_to_a_released_address_end(world: World) -> None:
         world.put(machine, ips=(IP("127.0.0.99", "v4"),))
         assert await read_all(stream) == b""
     await world.until(lambda: not world.proxy.loads)
+
+
+async def test_connections_in_the_backlog_of_a_released_address_end_before_it_goes(world: World) -> None:
+    """What the kernel says when a listener closes would not arrive once the address is gone."""
+    machine = await world.publish(mute := Mute())
+    # Nothing here lets the proxy run, so nothing accepts it.
+    with socket.create_connection((world.address, world.port), SECONDS / 5) as waiting:
+        world.proxy.let_go(replace(world.platform, apps={}))
+        with pytest.raises(ConnectionResetError):
+            waiting.recv(1)
+    world.put(machine)
+    async with await world.connect() as stream:
+        await stream.send_all(b"GET / HTTP/1.1\r\nhost: web.fly.dev\r\n\r\n")
+        await world.until(lambda: mute.taken == 1)
 
 
 async def test_a_tls_client_in_the_middle_of_its_body_is_let_go_in_silence(world: World) -> None:

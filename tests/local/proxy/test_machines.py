@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from flyroutes.errors import PlatformError
 from flyroutes.local.proxy import balancer, starts
 from flyroutes.platform.model import Check, CheckStatus, Concurrency, Event, Port
-from tests.local.proxy.fly_proxy import answer, canned, free_port, read_all, whoami
+from tests.local.proxy.fly_proxy import Scripted, answer, canned, free_port, read_all, whoami
 
 if TYPE_CHECKING:
+    from flyroutes.platform.model import Machine
     from tests.local.proxy.fly_proxy import World
 
 
@@ -167,6 +169,105 @@ async def test_nobody_healthy_is_503(world: World, changes: dict[str, Any]) -> N
     world.put(replace(machine, checks=statuses))
     await _expect(world, 503)
     assert (world.codes(), world.started) == (["PR03"], [])
+
+
+CHECKS = {"checks": (Check("up", "tcp"),)}
+
+
+def passing(machine: Machine) -> Machine:
+    return replace(machine, checks=(CheckStatus("up", "passing", "", time.time()),))
+
+
+@pytest.mark.fact("proxy.readiness")
+async def test_requests_wait_until_the_check_has_passed_once(world: World) -> None:
+    machine = world.machine(await world.serve(app := Scripted()), **CHECKS, events=launched(time.time()))
+    world.put(machine)
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(_expect, world, 200)
+        await wait_all_tasks_blocked(0.05)
+        assert not app.seen
+        world.put(passing(machine))
+    assert len(app.seen) == 5
+
+
+@pytest.mark.fact("proxy.readiness")
+async def test_a_machine_that_is_ready_gets_all(world: World) -> None:
+    unready = world.machine(await world.serve(early := Scripted()), "early", **CHECKS)
+    ready = passing(world.machine(await world.serve(app := Scripted()), "ready", **CHECKS))
+    world.put(unready, ready)
+    for _ in range(10):
+        await _expect(world, 200)
+    assert (len(early.seen), len(app.seen)) == (0, 10)
+
+
+async def test_a_check_that_never_passes_is_503(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(balancer, "START_TIMEOUT", 0.05)
+    await world.publish(whoami, **CHECKS)
+    got = await world.get()
+    assert got.status == 503
+    assert b"checks have not passed yet" in got.body
+
+
+@pytest.mark.fact("proxy.autostart-soft")
+@pytest.mark.parametrize("checks", [{}, CHECKS], ids=["without a check", "with a check"])
+async def test_the_request_over_the_soft_limit_goes_to_the_machine_it_started(
+    world: World, checks: dict[str, Any]
+) -> None:
+    """However long that takes to listen; another one that comes meanwhile goes to a Machine that runs."""
+    hold, port, limits = _Hold(), free_port("127.0.0.1"), Concurrency("requests", 1, 3)
+    busy = passing(world.machine(await world.serve(hold), "busy", concurrency=limits, **checks))
+    idle = world.machine(port, "idle", state="stopped", concurrency=limits, **checks)
+    world.put(busy, idle)
+    started = replace(idle, state="started", events=launched(time.time()))
+
+    async def start(machine_id: str) -> None:
+        world.put(busy, replace(idle, state="starting"))
+
+    world.start = start
+    own = Scripted(lambda _: b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nown")
+    answers: list[bytes] = []
+
+    async def ask() -> None:
+        answers.append((await world.get()).body)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_expect, world, 200)
+        await world.until(lambda: hold.seen == 1)
+        nursery.start_soon(ask)
+        await world.until(lambda: world.started)
+        nursery.start_soon(_expect, world, 200)
+        await world.until(lambda: hold.seen == 2)
+        world.put(busy, started)
+        listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+        world.nursery.start_soon(trio.serve_listeners, own, listeners)
+        world.put(busy, passing(started))
+        await world.until(lambda: answers)
+        assert (answers, hold.seen, world.started) == ([b"own"], 2, ["idle"])
+        hold.let_go()
+        hold.let_go()
+
+
+@pytest.mark.parametrize("fate", ["failed", "stopped"])
+async def test_a_machine_that_does_not_come_up_is_not_waited_for(world: World, fate: Any) -> None:
+    hold, limits = _Hold(), Concurrency("requests", 1, 3)
+    busy = world.machine(await world.serve(hold), "busy", concurrency=limits)
+    idle = world.machine(free_port("127.0.0.1"), "idle", state="stopped", concurrency=limits)
+    world.put(busy, idle)
+
+    async def start(machine_id: str) -> None:
+        world.put(busy, replace(idle, state="starting"))
+
+    world.start = start
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_expect, world, 200)
+        await world.until(lambda: hold.seen == 1)
+        nursery.start_soon(_expect, world, 200)
+        await world.until(lambda: world.started)
+        world.put(busy, replace(idle, state=fate))
+        await world.until(lambda: hold.seen == 2)
+        hold.let_go()
+        hold.let_go()
 
 
 @pytest.mark.fact("proxy.hard-limit-queue")

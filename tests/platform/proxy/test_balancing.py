@@ -18,7 +18,7 @@ from flyroutes.platform.model import (
     Port,
     Service,
 )
-from flyroutes.platform.proxy.balancing import Forward, Refuse, Start, Wait, choose_machine
+from flyroutes.platform.proxy.balancing import Forward, Refuse, Start, Wait, choose_machine, follow
 from flyroutes.platform.proxy.routing import Candidate
 
 HTTP = Port(80, 80, ("http",))
@@ -26,7 +26,7 @@ HTTP = Port(80, 80, ("http",))
 
 def machine(id: str, service: Service, **changes: Any) -> Machine:
     base = Machine(id, id, "web", "iad", 0, "", "127.0.0.1", "", "", MachineConfig(services=(service,)))
-    return replace(base, **{"state": "started", **changes})
+    return replace(base, **{"state": "started", **sick("passing"), **changes})
 
 
 LIMITS = Concurrency("requests", soft_limit=2, hard_limit=3)
@@ -35,13 +35,16 @@ SLEEPY = replace(CHECKED, autostart=False)
 FAR = {"region": "ams"}
 FARTHER = {"region": "syd"}
 STOPPED = {"state": "stopped"}
+UNCHECKED: dict[str, Any] = {"checks": ()}
 
 
 RESTARTED = (Event("launched", "started", "flyd", 1.0), Event("exited", "stopped", "flyd", 2.0))
 
 
-def sick(status: str, name: str = "up") -> dict[str, Any]:
-    return {"checks": (CheckStatus(name, status, "", 0.0),)}  # type: ignore[arg-type]
+def sick(status: str, **others: str) -> dict[str, Any]:
+    """The check `up` says this, and other checks what they say."""
+    found = {"up": status, **others}
+    return {"checks": tuple(CheckStatus(name, said, "", 0.0) for name, said in found.items())}  # type: ignore[arg-type]
 
 
 # Sentence: (Machines a, b, c ... as (load, changes), IDs it may be or the kind of decision).
@@ -59,8 +62,14 @@ CHOICES: dict[str, tuple[list[tuple[int, dict[str, Any]]], set[str] | type]] = {
     "a failing check": ([(0, sick("critical")), (2, {})], {"b"}),
     "a passing check": ([(0, sick("passing")), (2, {})], {"a"}),
     "a warning is not a failure": ([(0, sick("warning")), (2, {})], {"a"}),
-    "a failing check that is not the service's": ([(0, sick("critical", "other")), (2, {})], {"a"}),
-    "a failure of an earlier run": ([(0, {**sick("critical"), "events": RESTARTED}), (2, {})], {"a"}),
+    "a failing check that is not the service's": ([(0, sick("passing", other="critical")), (2, {})], {"a"}),
+    "a check that has not passed yet": ([(0, UNCHECKED), (2, {})], {"b"}),
+    "a pass of an earlier run": ([(0, {"events": RESTARTED}), (2, {})], {"b"}),
+    "a failure of an earlier run": ([(0, {**sick("critical"), "events": RESTARTED})], Wait),
+    "wait for the first check to pass": ([(0, UNCHECKED)], Wait),
+    "also beside one that fails": ([(0, UNCHECKED), (0, sick("critical"))], Wait),
+    "not for one that is cordoned": ([(0, {**UNCHECKED, "cordoned": True})], Refuse),
+    "no second start while one is unchecked": ([(0, STOPPED), (2, {}), (0, UNCHECKED)], {"b"}),
     "cordoned": ([(0, {"cordoned": True}), (2, {})], {"b"}),
     "nobody healthy": ([(0, sick("critical"))], Refuse),
     "nobody at all": ([], Refuse),
@@ -89,6 +98,38 @@ def test_choose_machine(rows: list[tuple[int, dict[str, Any]]], wanted: set[str]
         assert {each.candidate.machine.id for each in decisions if isinstance(each, Forward)} == wanted
     else:
         assert {type(each) for each in decisions} == {wanted}
+
+
+def test_each_check_of_a_service_must_have_passed() -> None:
+    two = replace(CHECKED, checks=(Check("up", "tcp"), Check("ready", "http")))
+    assert isinstance(decide([(0, sick("passing"))], two), Wait)
+    assert isinstance(decide([(0, sick("passing", ready="passing"))], two), Forward)
+
+
+# Sentence: the Machine that a request has started, and where the request goes; `busy` is at its soft limit.
+FOLLOWED: dict[str, tuple[int, dict[str, Any], str | type | None]] = {
+    "it waits for the start": (0, {"state": "starting"}, Wait),
+    "it waits for the first check": (0, UNCHECKED, Wait),
+    "it goes there": (0, {}, "own"),
+    "at its soft limit too": (2, {}, "own"),
+    "not at its hard limit": (3, {}, None),
+    "not when its check fails": (0, sick("critical"), None),
+    "not when it has stopped again": (0, STOPPED, None),
+}
+
+
+@pytest.mark.parametrize(("load", "changes", "wanted"), FOLLOWED.values(), ids=FOLLOWED)
+def test_a_request_follows_the_machine_that_it_started(
+    load: int, changes: dict[str, Any], wanted: str | type | None
+) -> None:
+    candidates = [
+        Candidate(machine("busy", CHECKED), CHECKED),
+        Candidate(machine("own", CHECKED, **changes), CHECKED),
+    ]
+    decision = follow(candidates, {"own"}, {("busy", 8080): 2, ("own", 8080): load})
+    got = decision.candidate.machine.id if isinstance(decision, Forward) else decision and type(decision)
+    assert got == wanted
+    assert follow(candidates, set(), {}) is None
 
 
 def test_without_autostart_nothing_is_started() -> None:

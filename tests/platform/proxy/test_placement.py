@@ -37,7 +37,8 @@ STOPPED, STARTING, CORDONED = {"state": "stopped"}, {"state": "starting"}, {"cor
 
 def machine(id: str, region: str, **changes: Any) -> Candidate:
     config = MachineConfig(services=(CHECKED,))
-    base = Machine(id, id, "web", region, 0, "", "", "", "", config, state="started")
+    well = (CheckStatus("up", "passing", "", 0.0),)
+    base = Machine(id, id, "web", region, 0, "", "", "", "", config, state="started", checks=well)
     return Candidate(replace(base, **changes), CHECKED)
 
 
@@ -67,6 +68,11 @@ CHOICES: dict[str, tuple[dict[str, Any], Placement, str | type]] = {
         "b",
     ),
     "not past one at its soft limit": ({"a": ("ams", 1, {}), "b": "ord"}, Placement(("ams", "ord")), "a"),
+    "not past one whose Machine boots": (
+        {"a": ("ams", 0, {"checks": ()}), "b": "ord"},
+        Placement(("ams", "ord")),
+        Wait,
+    ),
     "past a sick region": ({"a": ("ams", 0, SICK), "b": "ord"}, Placement(("ams", "ord")), "b"),
     "a full region is waited for when it must be": (
         {"a": ("ams", FULL, {}), "b": "iad"},

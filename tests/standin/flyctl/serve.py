@@ -45,8 +45,9 @@ def _run(client: socket.socket) -> None:
     os.environb.update(request["environment"])
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_end_with, args=(client,), daemon=True).start()
-    client.send(str(os.getpid()).encode())
+    # In the thread as well, or it takes what fly.main holds back until the journal is written.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    threading.Thread(target=_follow, args=(client,), daemon=True).start()
     status = 1
     try:
         status = fly.main(request["argv"])
@@ -60,9 +61,10 @@ def _run(client: socket.socket) -> None:
         os._exit(status)
 
 
-def _end_with(client: socket.socket) -> None:
-    """A program that is killed does nothing more; so its fork must not."""
-    client.recv(1)
+def _follow(client: socket.socket) -> None:
+    """What the program is told is told to its fork; and when it is killed, the fork must do nothing more."""
+    while client.recv(32):
+        os.kill(os.getpid(), signal.SIGINT)
     os._exit(128 + signal.SIGKILL)
 
 

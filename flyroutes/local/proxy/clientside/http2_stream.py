@@ -43,6 +43,8 @@ class Http2Stream:
         self._body: deque[tuple[bytes, int]] = deque()
         self._body_ended = not request.has_body
         self._arrived = trio.Event()
+        self._head: Headers = []
+        """Of a response that has begun, until it is known whether anything follows."""
         self._out = bytearray()
         self._ending = False
         self._trailers: Headers = []
@@ -99,26 +101,34 @@ class Http2Stream:
 
     def inform(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Queue a 1xx response."""
-        self._send_head(status, headers)
+        self._send_head([(b":status", str(status).encode()), *headers])
 
     def start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Queue the head of the response."""
         self.started = True
-        self._send_head(status, headers)
+        self._head = [(b":status", str(status).encode()), *headers]
 
     def data(self, chunk: bytes) -> None:
         """Queue a piece of the response's body."""
+        self._begin()
         self._out += chunk
 
     def end(self, trailers: Headers | None = None) -> None:
-        """Queue the response's end."""
+        """Queue the response's end. Right after the head it is a flag on that.
+
+        gRPC reads the status of a call out of such a head, and not out of one that a body follows.
+        """
         self._ending = True
         self._trailers = trailers or []
+        if self._head and not self._trailers:
+            return self._begin(end_stream=True)
+        self._begin()
         if not self._out:
             self._send(b"", end_stream=True)
 
     async def flush(self) -> None:
         """Send what is queued; ClientGone. Waits for the client's windows to have room."""
+        self._begin()
         while self._out:
             self._fill_window()
             await self._connection.flush()
@@ -148,9 +158,14 @@ class Http2Stream:
             if trailers:
                 self._http.send_headers(self.id, trailers, end_stream=True)
 
-    def _send_head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def _begin(self, end_stream: bool = False) -> None:
+        if self._head:
+            head, self._head = self._head, []
+            self._send_head(head, end_stream)
+
+    def _send_head(self, head: Headers, end_stream: bool = False) -> None:
         with _or_client_gone():
-            self._http.send_headers(self.id, [(b":status", str(status).encode()), *headers])
+            self._http.send_headers(self.id, head, end_stream=end_stream)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Writes flyctl.json: the commands and flags that flyctl's documentation lists, as facts without its texts.
 
-    python tests/standin/flyctl/generate.py DOCS_GIT_DIR
+    python tests/standin/generate.py DOCS_GIT_DIR
 
 DOCS_GIT_DIR is a git directory of github.com/superfly/docs; its flyctl/cmd/*.md are what flyctl prints
 about itself.
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-OUTPUT = Path(__file__).with_name("flyctl.json")
+OUTPUT = Path(__file__).parent / "flyctl" / "flyctl.json"
 KINDS = {"", "string", "strings", "stringArray", "int", "float", "duration"}
 _FLAG = re.compile(r'^  (?:-(\w), |    )--([\w-]+)(?: ([A-Za-z]+)(?:\[="(.*?)"\])?)?(?:  +(.*))?$')
 _ARGUMENT = re.compile(r"\[[^]]*\]|<[^>]*>|\S+")
