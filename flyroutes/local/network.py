@@ -7,6 +7,7 @@ JSON a packet, and ends with it.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import socket
 from functools import partial
@@ -21,6 +22,7 @@ from flyroutes.local.dns.resolver import Resolver
 from flyroutes.local.dns.server import serve_tcp, serve_udp
 from flyroutes.local.kernel import etc
 from flyroutes.local.launcher import Launcher
+from flyroutes.local.log import Lines
 from flyroutes.local.machines import deploy
 from flyroutes.local.machines.control import Control
 from flyroutes.local.machines.health import run_checks
@@ -67,6 +69,7 @@ class LocalNetwork:
     async def run(self) -> None:
         """Start all parts, boot the apps, tell the launcher, go on for ever."""
         settings, log = self._settings, self._launcher.log
+        logging.getLogger("flyroutes").addHandler(Lines(log))
         async with trio.open_nursery() as self._nursery:
             nursery = self._nursery
             nursery.start_soon(self._launcher.write)

@@ -244,6 +244,14 @@ class Fly:
         path = _machines(app, machine_id, "exec")
         return await self._read(answers.exec_outcome, "POST", path, body, seconds=timeout)
 
+    async def processes(self, app: str, machine_id: str) -> list[dict[str, Any]]:
+        """What runs in a started Machine: pid, command, directory and `listen_sockets` of each process."""
+        return await self._read(list, "GET", _machines(app, machine_id, "ps"))
+
+    async def memory(self, app: str, machine_id: str) -> dict[str, int]:
+        """A started Machine's memory in MB: `limit_mb`, and `available_mb` of it."""
+        return await self._read(dict, "GET", _machines(app, machine_id, "memory"))
+
     async def delete_machine(
         self, app: str, machine_id: str, *, force: bool = False, nonce: str = ""
     ) -> None:

@@ -2,44 +2,74 @@
 
 A wrong value is a PlatformError (400), as at Fly. A field that the local network does not honour is an
 EmulationGap, unless its value asks for nothing (null, false, 0, "", [], {}) or for what is the case anyway.
+Where only some of them matter, the others are ignored with a line in the log (`assumed`: Go's decoder, which
+Fly's server has, ignores them), but for one that is nearly the name of a field: that is a slip of the pen.
 """
 
 from __future__ import annotations
 
+import logging
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from flyroutes.errors import EmulationGap, PlatformError
 from flyroutes.platform.durations import LONGEST, parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 Choice = TypeVar("Choice", bound=str)
 
 
-class Fields:
-    """The object at `path`; only `honoured` fields can be read. `anyway`: values that change nothing here."""
+_LOG = logging.getLogger("flyroutes.api")
+_HARMLESS = {
+    *("app_role_id", "host_dedication_id", "kernel_args", "lsvd", "max_memory_mb", "metrics", "statics"),
+    *("min_secrets_version", "persist_rootfs", "service_name", "skip_secrets", "started", "swap_size_mb"),
+}
+"""Names of Fly's API that change nothing here, and are no slips of the pen."""
+_ALIKE = 0.8
+"""How near a name is to another one for a slip of the pen, as difflib counts it."""
+_LONGEST_NAME = 80
 
-    def __init__(self, data: Any, path: str, honoured: str, anyway: Mapping[str, Any] | None = None) -> None:
+
+class Fields:
+    """The object at `path`; only `honoured` fields can be read. `anyway`: values that change nothing here.
+
+    `gaps`: fields that are refused; others are ignored. None: every other field is refused.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        path: str,
+        honoured: str,
+        anyway: Mapping[str, Any] | None = None,
+        gaps: str | None = None,
+    ) -> None:
         self._data: dict[str, Any] = {}
         self.path = path
         if data is not None and not isinstance(data, dict):
             wrong(path, "an object", data)
+        refused, own = {*(anyway or {}), *(gaps or "").split()}, honoured.split()
         for key, value in (data or {}).items():
-            if key in honoured.split():
+            if key in own:
                 self._data[key] = value
-            elif not _asks_nothing(value) and value != (anyway or {}).get(key):
+            elif _asks_nothing(value) or (key in (anyway or {}) and value == (anyway or {})[key]):
+                continue
+            elif gaps is None or key in refused:
                 raise EmulationGap(
                     f"{self.at(key)} = {_shown(value)} is not part of the local network; leave it out"
                 )
+            else:
+                ignore(key, (*own, *refused), f"{self.at(key[:_LONGEST_NAME])} = {_shown(value)}")
 
     def at(self, key: str) -> str:
         """The path of a field, as `config.services[0].ports`."""
         return f"{self.path}.{key}" if self.path else key
 
-    def inner(self, key: str, honoured: str, anyway: Mapping[str, Any] | None = None) -> Fields:
+    def inner(self, key: str, honoured: str, gaps: str | None = None) -> Fields:
         """The object that a field holds; empty when missing or null."""
-        return Fields(self.raw(key), self.at(key), honoured, anyway)
+        return Fields(self.raw(key), self.at(key), honoured, gaps=gaps)
 
     def __contains__(self, key: str) -> bool:
         return self._data.get(key) is not None
@@ -133,6 +163,14 @@ def seconds(value: Any, path: str) -> float:
     if isinstance(value, str) and (found := parse_duration(value)) is not None:
         return found
     wrong(path, 'a time with a unit, such as "10s", or a number of nanoseconds', value)
+
+
+def ignore(name: str, known: Iterable[str], told: str) -> None:
+    """Say in the log that `told` is ignored; PlatformError (400) when `name` is nearly a `known` one."""
+    meant = get_close_matches(name[:_LONGEST_NAME], known, 1, _ALIKE)
+    if meant and name not in _HARMLESS:
+        raise PlatformError(f"{told}: there is no such name; did you mean {meant[0]!r}?", 400)
+    _LOG.warning("%s is ignored: the local network does nothing with it", told)
 
 
 def _asks_nothing(value: Any) -> bool:

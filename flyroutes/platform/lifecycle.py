@@ -109,7 +109,8 @@ def reached(machine: Machine, states: Collection[str], since: str = "") -> bool:
     ids = [event.id for event in machine.events]
     if since not in ids:
         return machine.state in states
-    return any(event.status in states for event in machine.events[ids.index(since) + 1 :])
+    later = machine.events[ids.index(since) + 1 :]
+    return any(event.status in states and not event.restarting for event in later)
 
 
 def died(machine: Machine) -> bool:

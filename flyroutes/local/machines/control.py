@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from flyroutes.errors import PlatformError
+from flyroutes.local.kernel.process_table import processes
 from flyroutes.local.machines import delay_line
 from flyroutes.local.machines.execution import ExecResult, execute
 from flyroutes.local.machines.registry import Registry
@@ -24,6 +25,7 @@ from flyroutes.platform.net import cuts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flyroutes.local.kernel.process_table import Process
     from flyroutes.local.log import Log
     from flyroutes.local.machines.supervisor import ServeAPI
     from flyroutes.local.spawner.client import Spawner
@@ -202,6 +204,10 @@ class Control(Registry):
         """Run `command` beside the app; PlatformError 412 unless started, 408 when it takes too long."""
         self._pid(machine_id, "exec")
         return await execute(self._spawner, machine_id, command, timeout, stdin)
+
+    async def processes(self, machine_id: str) -> list[Process]:
+        """List what runs in a Machine; PlatformError 412 unless started."""
+        return await trio.to_thread.run_sync(processes, self._pid(machine_id, "tell its processes"))
 
     def _pid(self, machine_id: str, wish: str) -> int:
         machine, pid = self.machine(machine_id), self._supervisor.pid(machine_id)

@@ -188,10 +188,15 @@ class Registry:
         `since`: the ID of the event after which it must have come there.
         """
         machine, wanted = self.machine(machine_id), set(states)
+        # A state counts, too, that is left again before this task has its turn.
+        mark = since or machine.events[-1].id
         with trio.move_on_after(timeout):
-            while not reached(machine, wanted, since):
+            while not (reached(machine, wanted, mark) or (not since and machine.state in wanted)):
                 await self._changed.wait()
-                machine = self.machine_of(machine.app, machine_id, self.destroyed)
+                gone = (one for one in self.destroyed if one.id == machine_id)
+                machine = self.platform.machines.get(machine_id) or next(gone, machine)
+                if machine.app not in self.platform.apps:  # deleted with all that it had
+                    machine = dataclasses.replace(machine, state="destroyed")
             return machine
         sought = " or ".join(sorted(wanted))
         raise PlatformError(

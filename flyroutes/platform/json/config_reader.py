@@ -34,10 +34,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SIGNALS = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGTERM", "SIGSTOP")
+MOST_METADATA, LONGEST_KEY, LONGEST_VALUE = 100, 128, 4096
+"""Keys of a Machine's metadata, and characters of each key and value."""
 _MOST_UDP_PORTS = 256
 _LONGEST = (1 << 32) - 1  # fly-go: uint32
 _HTTP_OPTIONS = "h2_backend compress idle_timeout headers_read_timeout response replay_cache"
 _CHECK = "type port interval timeout grace_period method path protocol headers"
+_TLS_CHECK = "tls_skip_verify tls_server_name"
+_DNS = "nameservers searches options dns_forward_rules hostname hostname_fqdn"
 _HANDLERS: tuple[Handler, ...] = get_args(Handler)
 _TLS_VERSIONS: tuple[TlsVersion, ...] = get_args(TlsVersion)
 
@@ -53,12 +57,14 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         data,
         "config",
         "image init env services checks restart guest size metadata dns stop_config auto_destroy files"
-        " standbys",
+        " standbys processes",
+        gaps="mounts schedule containers volumes rootfs cache_drive spot disable_machine_autostart",
     )
-    stop = config.inner("stop_config", "signal timeout")
-    dns = config.inner("dns", "skip_registration")
+    stop = config.inner("stop_config", "signal timeout", "")
+    dns = config.inner("dns", "skip_registration", _DNS)
     image = _image(config.text("image"), images)
-    command = _command(config.inner("init", "exec entrypoint cmd"), image)
+    program = _program(config)
+    command = _command(program, image)
     if not command and image == Image(ref=image.ref):
         known = ", ".join(images) or "none yet"
         reason = "the local network pulls no OCI images; give init.exec a command of this host, or deploy it"
@@ -67,13 +73,13 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
     return MachineConfig(
         image=image,
         command=command,
-        env=config.texts("env"),
+        env={**config.texts("env"), **program.texts("env")},
         services=tuple(_service(item, path) for item, path in config.many("services")),
         checks=tuple(_toplevel_check(name, item) for name, item in config.named("checks").items()),
         restart=_restart(config),
         kill_signal=stop.choice("signal", SIGNALS, plain.kill_signal),
         kill_timeout=stop.seconds("timeout", plain.kill_timeout),
-        metadata=config.texts("metadata"),
+        metadata=metadata_from_json(config),
         memory_mb=_memory_mb(config),
         skip_dns_registration=dns.flag("skip_registration"),
         files=tuple(_file(item, path) for item, path in config.many("files")),
@@ -81,6 +87,28 @@ def config_from_json(data: Any, images: Mapping[str, Image]) -> MachineConfig:
         standbys=config.words("standbys"),
         sent=data,
     )
+
+
+def metadata_from_json(fields: Fields) -> dict[str, str]:
+    """The field `metadata`, within bounds. Fly's own are not documented (assumed, far above what is used)."""
+    metadata = fields.texts("metadata")
+    if len(metadata) > MOST_METADATA:
+        wrong(fields.at("metadata"), f"at most {MOST_METADATA} keys", len(metadata))
+    for key, value in metadata.items():
+        if not 0 < len(key) <= LONGEST_KEY or len(value) > LONGEST_VALUE:
+            bounds = f"a key of 1 to {LONGEST_KEY} characters and a value of at most {LONGEST_VALUE}"
+            wrong(fields.at("metadata"), bounds, {key: value})
+    return metadata
+
+
+def _program(config: Fields) -> Fields:
+    """What replaces the image's command: the only one of `processes`, else `init`."""
+    several = config.many("processes")
+    if len(several) > 1:
+        raise EmulationGap(f"{config.at('processes')}: the local network runs one program in a Machine")
+    if several:
+        return Fields(*several[0], "exec entrypoint cmd env", gaps="user secrets ignore_app_secrets")
+    return config.inner("init", "exec entrypoint cmd", "tty")
 
 
 def _command(init: Fields, image: Image) -> tuple[str, ...]:
@@ -101,7 +129,7 @@ def _image(ref: str, images: Mapping[str, Image]) -> Image:
 
 def _memory_mb(config: Fields) -> int:
     """Memory of a Machine, whose CPUs are not limited: any kind and number of them is taken."""
-    guest = config.inner("guest", "cpu_kind cpus memory_mb")
+    guest = config.inner("guest", "cpu_kind cpus memory_mb", "gpus gpu_kind")
     guest.choice("cpu_kind", ("shared", "performance"), "shared")
     guest.whole("cpus", 1, 1)
     size = one_of(config.text("size", DEFAULT_SIZE), tuple(SIZES), config.at("size"))
@@ -109,7 +137,7 @@ def _memory_mb(config: Fields) -> int:
 
 
 def _file(data: Any, path: str) -> tuple[str, bytes]:
-    file = Fields(data, path, "guest_path raw_value")
+    file = Fields(data, path, "guest_path raw_value", gaps="secret_name image_config mode")
     place = file.text("guest_path")
     if not place.startswith("/") or ".." in place.split("/") or place.endswith("/"):
         wrong(file.at("guest_path"), "an absolute path of a file, without ..", place)
@@ -120,7 +148,7 @@ def _file(data: Any, path: str) -> tuple[str, bytes]:
 
 
 def _restart(config: Fields) -> Restart:
-    restart = config.inner("restart", "policy max_retries")
+    restart = config.inner("restart", "policy max_retries", "gpu_bid_price")
     plain = Restart()
     policy = restart.choice("policy", ("no", "always", "on-failure"), plain.policy)
     return Restart(policy, restart.whole("max_retries", plain.max_retries))
@@ -131,12 +159,14 @@ def _service(data: Any, path: str) -> Service:
         data,
         path,
         "protocol internal_port autostop autostart min_machines_running ports checks concurrency",
+        gaps="force_instance_key force_instance_description",
     )
     internal_port = service.whole("internal_port", 0, 1)
     if not internal_port:
         wrong(service.at("internal_port"), "a port from 1 to 65535", None)
     checks = enumerate(service.many("checks"))
-    protocol: Literal["tcp", "udp"] = one_of(service.raw("protocol"), ("tcp", "udp"), service.at("protocol"))
+    # Unset: clients in use send none and serve TCP (assumed).
+    protocol: Literal["tcp", "udp"] = service.choice("protocol", ("tcp", "udp"), "tcp")
     ports = tuple(_port(item, where) for item, where in service.many("ports"))
     if protocol == "udp" and any(port.end - port.start >= _MOST_UDP_PORTS for port in ports):
         raise EmulationGap(
@@ -162,7 +192,7 @@ def _autostop(service: Fields) -> AutoStop:
 
 
 def _concurrency(service: Fields) -> Concurrency:
-    limits = service.inner("concurrency", "type soft_limit hard_limit")
+    limits = service.inner("concurrency", "type soft_limit hard_limit", "")
     return Concurrency(
         type=limits.choice("type", ("connections", "requests"), "connections"),
         soft_limit=limits.whole("soft_limit", high=1 << 31) or Concurrency().soft_limit,
@@ -175,9 +205,10 @@ def _port(data: Any, path: str) -> Port:
         data,
         path,
         "port start_port end_port handlers force_https tls_options http_options proxy_proto_options",
+        gaps="",
     )
-    tls = port.inner("tls_options", "alpn versions default_self_signed")
-    proxy = port.inner("proxy_proto_options", "version")
+    tls = port.inner("tls_options", "alpn versions default_self_signed", "ciphers")
+    proxy = port.inner("proxy_proto_options", "version", "")
     single = port.whole("port", 0, 1)
     start, end = single or port.whole("start_port", 0, 1), single or port.whole("end_port", 0, 1)
     if not 1 <= start <= end:
@@ -192,13 +223,13 @@ def _port(data: Any, path: str) -> Port:
         tls_versions=tuple(one_of(item, _TLS_VERSIONS, where) for item, where in tls.many("versions"))
         or _TLS_VERSIONS,
         default_self_signed=tls.flag("default_self_signed"),
-        http_options=_http_options(port.inner("http_options", _HTTP_OPTIONS)),
+        http_options=_http_options(port.inner("http_options", _HTTP_OPTIONS, "h3_backend")),
         proxy_proto_version=proxy.choice("version", ("v1", "v2"), "v1"),
     )
 
 
 def _replay_cache(data: Any, path: str) -> ReplayCacheRule:
-    rule = Fields(data, path, "path_prefix ttl_seconds type name allow_bypass")
+    rule = Fields(data, path, "path_prefix ttl_seconds type name allow_bypass", gaps="")
     for key in ("path_prefix", "ttl_seconds", "name"):
         if not rule.raw(key):
             wrong(rule.at(key), "a value", rule.raw(key))
@@ -212,7 +243,7 @@ def _replay_cache(data: Any, path: str) -> ReplayCacheRule:
 
 
 def _http_options(options: Fields) -> HttpOptions:
-    response = options.inner("response", "pristine headers")
+    response = options.inner("response", "pristine headers", "")
     headers = [
         (name.lower(), _header_values(value, f"{response.at('headers')}.{name}"))
         for name, value in response.named("headers").items()
@@ -240,7 +271,7 @@ def _header_values(value: Any, path: str) -> tuple[str, ...]:
 
 
 def _service_check(data: Any, path: str, number: int, internal_port: int) -> Check:
-    check = Fields(data, path, _CHECK)
+    check = Fields(data, path, _CHECK, gaps=_TLS_CHECK)
     kind = one_of(check.raw("type"), ("tcp", "http"), check.at("type"))
     port = check.whole("port", internal_port, 1)
     # Service checks have no name of their own; Fly shows them as `servicecheck-00-tcp-8080`.
@@ -248,7 +279,7 @@ def _service_check(data: Any, path: str, number: int, internal_port: int) -> Che
 
 
 def _toplevel_check(name: str, data: Any) -> Check:
-    check = Fields(data, f"config.checks.{name}", _CHECK, {"kind": "informational"})
+    check = Fields(data, f"config.checks.{name}", _CHECK, {"kind": "informational"}, gaps=_TLS_CHECK)
     if "port" not in check:
         wrong(check.at("port"), "a port from 1 to 65535", None)
     return _check(check, name)
@@ -271,5 +302,5 @@ def _check(check: Fields, name: str) -> Check:
 
 
 def _header(data: Any, path: str) -> list[tuple[str, str]]:
-    header = Fields(data, path, "name values")
+    header = Fields(data, path, "name values", gaps="")
     return [(header.text("name"), value) for value in header.words("values")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -138,6 +138,49 @@ async def test_metadata_names_a_machine_without_a_new_version(
     after = await fly.machine(app, machine.id)
     assert after.instance_id == machine.instance_id
     assert "role" not in await fly.metadata(app, machine.id)
+
+
+LISTENING = """
+import os, socket, time
+os.chdir("/tmp")
+mine = [
+    socket.create_server(("0.0.0.0", 8080)),
+    socket.create_server(("::1", 8081), family=socket.AF_INET6),
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    socket.create_connection(("127.0.0.1", 8080)),
+]
+mine[2].bind(("127.0.0.1", 8082))
+time.sleep(3600)
+"""
+
+
+@pytest.mark.fact("api.ps")
+@pytest.mark.standing("documented", source="flyctl internal/command/deploy: listen sockets of ps")
+async def test_processes_tell_what_they_listen_on(scratch: Scratch) -> None:
+    app = await scratch.app()
+    machine = await scratch.machine(app, LISTENING)
+
+    async def listening() -> list[dict[str, Any]]:
+        found = await scratch.fly.processes(app, machine.id)
+        return [process for process in found if len(process.get("listen_sockets") or ()) == 3]
+
+    (process,) = await eventually(listening)
+    sockets = {(one["proto"], one["address"]) for one in process["listen_sockets"]}
+    assert sockets == {("tcp", "0.0.0.0:8080"), ("tcp", "[::1]:8081"), ("udp", "127.0.0.1:8082")}
+    assert (process["directory"], "create_server" in process["command"]) == ("/tmp", True)
+    inside = await Place(scratch.fly, app, machine.id).run(["cat", f"/proc/{process['pid']}/cmdline"])
+    assert "create_server" in inside.stdout, "the pid is the one that the Machine knows"
+
+
+@pytest.mark.fact("api.memory")
+@pytest.mark.standing("documented", source="docs machines/api: OpenAPI description, memory")
+async def test_memory_is_what_the_guest_has(scratch: Scratch) -> None:
+    app = await scratch.app()
+    guest = {"cpu_kind": "shared", "cpus": 1, "memory_mb": 512}
+    machine = await scratch.machine(app, programs.SLEEP, guest=guest)
+    memory = await scratch.fly.memory(app, machine.id)
+    assert memory["limit_mb"] == 512
+    assert 256 < memory["available_mb"] < 512
 
 
 @pytest.mark.fact("runtime.auto-destroy")

@@ -31,6 +31,7 @@ async def _state(raw: httpx.AsyncClient, machine: MachineInfo) -> str:
     return str((await raw.get(f"{MACHINE}/{machine.id}")).json()["state"])
 
 
+@pytest.mark.fact("api.suspend")
 async def test_suspend_and_resume(raw: httpx.AsyncClient, machine: MachineInfo, api: APIWorld) -> None:
     suspended = await raw.post(f"{MACHINE}/{machine.id}/suspend")
     assert (suspended.status_code, suspended.json()) == (200, {"ok": True})
@@ -42,6 +43,7 @@ async def test_suspend_and_resume(raw: httpx.AsyncClient, machine: MachineInfo, 
     assert (api.kernel.told, await _state(raw, machine)) == (["freeze", "thaw"], "started")
 
 
+@pytest.mark.fact("api.suspend-stop")
 async def test_stop_takes_a_suspended_machines_memory(
     raw: httpx.AsyncClient, machine: MachineInfo, api: APIWorld
 ) -> None:
@@ -52,6 +54,7 @@ async def test_stop_takes_a_suspended_machines_memory(
     assert (api.kernel.told, await _state(raw, machine)) == (["freeze", "SIGKILL", "remove"], "started")
 
 
+@pytest.mark.fact("api.suspend-update")
 async def test_update_of_a_suspended_machine_starts_it_cold(
     raw: httpx.AsyncClient, machine: MachineInfo, api: APIWorld
 ) -> None:
@@ -61,12 +64,14 @@ async def test_update_of_a_suspended_machine_starts_it_cold(
     assert api.kernel.told == ["freeze", "SIGKILL", "remove"]
 
 
+@pytest.mark.fact("api.suspend-destroy")
 async def test_suspended_machine_can_be_destroyed(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     await raw.post(f"{MACHINE}/{machine.id}/suspend")
     assert (await raw.delete(f"{MACHINE}/{machine.id}")).json() == {"ok": True}
     assert await _state(raw, machine) == "destroyed"
 
 
+@pytest.mark.fact("api.restart")
 @pytest.mark.parametrize(
     ("query", "signal"),
     [("", "SIGINT"), ("signal=SIGTERM&timeout=2", "SIGTERM"), ("force_stop=true", "SIGKILL")],
@@ -82,12 +87,14 @@ async def test_restart(
     assert api.kernel.told == [signal, "remove"]
 
 
+@pytest.mark.fact("api.signal")
 @pytest.mark.parametrize("sent", ["SIGUSR1", 10])
 async def test_signal(raw: httpx.AsyncClient, machine: MachineInfo, api: APIWorld, sent: str | int) -> None:
     assert (await raw.post(f"{MACHINE}/{machine.id}/signal", json={"signal": sent})).status_code == 200
     assert (api.kernel.told, await _state(raw, machine)) == (["SIGUSR1"], "started")
 
 
+@pytest.mark.fact("api.timeout-units")
 @pytest.mark.parametrize(
     ("timeout", "status"),
     [("5", 200), ("5s", 200), (5_000_000_000, 200), ("", 200), (None, 200), ("soon", 400), ("9" * 30, 400)],
@@ -98,6 +105,7 @@ async def test_timeout_is_seconds_or_a_duration(
     assert (await raw.post(f"{MACHINE}/{machine.id}/stop", json={"timeout": timeout})).status_code == status
 
 
+@pytest.mark.fact("api.cordon")
 async def test_cordon_and_uncordon(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     for action, cordoned in (("cordon", True), ("uncordon", False)):
         assert (await raw.post(f"{MACHINE}/{machine.id}/{action}")).json() == {"ok": True}
@@ -106,6 +114,7 @@ async def test_cordon_and_uncordon(raw: httpx.AsyncClient, machine: MachineInfo)
     assert born.json()["cordoned"] is True
 
 
+@pytest.mark.fact("api.metadata-key")
 async def test_metadata_changes_no_version(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     where = f"{MACHINE}/{machine.id}/metadata"
     assert (await raw.post(f"{where}/b", json={"value": "2"})).status_code == 204
@@ -118,6 +127,7 @@ async def test_metadata_changes_no_version(raw: httpx.AsyncClient, machine: Mach
     assert (after["instance_id"], after["config"]["metadata"]) == (machine.instance_id, {"b": "2"})
 
 
+@pytest.mark.fact("api.events-limit", "api.versions")
 async def test_versions_and_events_are_listed(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     await raw.post(f"{MACHINE}/{machine.id}", json={"config": {**SLEEP, "env": {"A": "1"}}})
     new, old = (await raw.get(f"{MACHINE}/{machine.id}/versions")).json()
@@ -128,6 +138,7 @@ async def test_versions_and_events_are_listed(raw: httpx.AsyncClient, machine: M
     assert (await raw.get(f"{MACHINE}/{machine.id}/events?limit=51")).status_code == 400
 
 
+@pytest.mark.fact("api.wait-states")
 async def test_waiting_for_one_of_several_states(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     query = f"state=stopped&state=suspended&instance_id={machine.instance_id}&timeout=5"
     async with trio.open_nursery() as nursery:
@@ -135,12 +146,14 @@ async def test_waiting_for_one_of_several_states(raw: httpx.AsyncClient, machine
         assert (await raw.get(f"{MACHINE}/{machine.id}/wait?{query}")).status_code == 200
 
 
+@pytest.mark.fact("api.list-summary")
 async def test_summary_leaves_the_config_out(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     (whole,) = (await raw.get(MACHINE)).json()
     (summary,) = (await raw.get(f"{MACHINE}?summary=true")).json()
     assert whole.keys() - summary.keys() == {"config", "events", "checks", "host_status"}
 
 
+@pytest.mark.fact("api.list-organization")
 async def test_organization_lists_page_by_page(
     raw: httpx.AsyncClient, fly: Fly, machine: MachineInfo
 ) -> None:
@@ -156,6 +169,7 @@ async def test_organization_lists_page_by_page(
     assert later.json() == {"machines": []}
 
 
+@pytest.mark.fact("runtime.auto-destroy")
 async def test_machine_that_is_done_destroys_itself(
     raw: httpx.AsyncClient, fly: Fly, machine: MachineInfo, api: APIWorld
 ) -> None:
@@ -171,6 +185,7 @@ async def test_machine_that_is_done_destroys_itself(
 LEASED = ["start", "stop", "restart", "suspend", "cordon", "uncordon", ""]
 
 
+@pytest.mark.fact("api.lease-guards")
 @pytest.mark.parametrize("action", LEASED)
 async def test_write_needs_the_nonce_of_the_lease(
     raw: httpx.AsyncClient, machine: MachineInfo, action: str
@@ -185,6 +200,7 @@ async def test_write_needs_the_nonce_of_the_lease(
     assert allowed.status_code == 200, allowed.text
 
 
+@pytest.mark.fact("api.lease")
 async def test_lease_is_taken_kept_and_given_back(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
     where = f"{MACHINE}/{machine.id}/lease"
     taken = await raw.post(where, json={"ttl": 60, "description": "deploy"})
@@ -200,6 +216,7 @@ async def test_lease_is_taken_kept_and_given_back(raw: httpx.AsyncClient, machin
     assert ((await raw.get(where)).status_code, (await raw.post(where)).status_code) == (404, 201)
 
 
+@pytest.mark.fact("api.lease-end")
 async def test_lease_runs_out(
     raw: httpx.AsyncClient, machine: MachineInfo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +229,7 @@ async def test_lease_runs_out(
     assert "nonce" not in (await raw.get(where)).json()
 
 
+@pytest.mark.fact("api.lease-proxy")
 async def test_proxy_starts_no_leased_machine(
     raw: httpx.AsyncClient, machine: MachineInfo, api: APIWorld
 ) -> None:
@@ -222,6 +240,7 @@ async def test_proxy_starts_no_leased_machine(
     assert (refusal.value.status, await _state(raw, machine)) == (409, "suspended")
 
 
+@pytest.mark.fact("api.own-socket")
 async def test_own_door_leads_to_its_own_machine_alone(
     fly: Fly, machine: MachineInfo, api: APIWorld, nursery: trio.Nursery
 ) -> None:

@@ -193,3 +193,177 @@ async def test_a_standby_starts_when_its_machine_dies(
     with trio.move_on_after(0.3):
         await api.control.wait(standby.id, ["started"], 5)
     assert (await fly.machine("web", standby.id)).state == ("started" if starts else "created")
+
+
+STRANGE: dict[str, tuple[str, str, Any]] = {
+    # What is sent, and the name that the log tells of.
+    "a field of the body": ("POST", MACHINE, {"config": SLEEP, "colour": "red"}),
+    "a field of the config": ("POST", MACHINE, {"config": {**SLEEP, "colour": "red"}}),
+    "a field of a service": (
+        "POST",
+        MACHINE,
+        {"config": {**SLEEP, "services": [{"protocol": "tcp", "internal_port": 1, "colour": "red"}]}},
+    ),
+    "a query parameter": ("GET", f"{MACHINE}?colour=red", None),
+}
+
+
+@pytest.mark.fact("api.unknown-names")
+@pytest.mark.parametrize("sentence", STRANGE)
+async def test_unknown_names_are_ignored_and_logged(
+    raw: httpx.AsyncClient, machine: MachineInfo, caplog: pytest.LogCaptureFixture, sentence: str
+) -> None:
+    method, path, body = STRANGE[sentence]
+    answer = await raw.request(method, path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert "colour" in caplog.text
+    assert "is ignored" in caplog.text
+
+
+SLIPS: dict[str, tuple[str, str, Any]] = {
+    "region": ("POST", MACHINE, {"config": SLEEP, "regoin": "ams"}),
+    "services": ("POST", MACHINE, {"config": {**SLEEP, "servces": [{}]}}),
+    "mounts": ("POST", MACHINE, {"config": {**SLEEP, "mount": [{}]}}),
+    "policy": ("POST", MACHINE, {"config": {**SLEEP, "restart": {"polcy": "no"}}}),
+    "state": ("GET", f"{MACHINE}?stat=started", None),
+}
+
+
+@pytest.mark.parametrize("meant", SLIPS)
+async def test_a_slip_of_the_pen_is_told(raw: httpx.AsyncClient, machine: MachineInfo, meant: str) -> None:
+    method, path, body = SLIPS[meant]
+    answer = await raw.request(method, path, json=body)
+    assert (answer.status_code, f"did you mean '{meant}'" in answer.json()["error"]) == (400, True), (
+        answer.text
+    )
+
+
+async def test_what_flyctl_adds_is_no_slip_of_the_pen(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
+    """fly-go's list asks for `?started`, and a deploy sends what secrets it knows of."""
+    more = {"skip_secrets": True, "min_secrets_version": 3, "lsvd": True}
+    guest = {"cpus": 1, "max_memory_mb": 512, "kernel_args": ["quiet"], "persist_rootfs": "always"}
+    config = {**SLEEP, "guest": guest, "metrics": {"port": 1, "path": "/"}, "statics": [{}]}
+    made = await raw.post(MACHINE, json={"config": config, **more})
+    assert (made.status_code, made.json().get("config")) == (200, config)
+    assert len((await raw.get(f"{MACHINE}?started")).json()) == 2
+
+
+@pytest.mark.fact("api.volumes-none")
+async def test_there_are_no_volumes_to_count(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
+    listed, made = await raw.get("/v1/apps/web/volumes"), await raw.post("/v1/apps/web/volumes", json={})
+    assert (listed.status_code, listed.json(), made.status_code) == (200, [], 501)
+    assert "no volumes" in made.json()["error"]
+    assert (await raw.get("/v1/apps/nobody/volumes")).status_code == 404
+
+
+LACKING = {
+    "GET /v1/apps/web/certificates": 501, "POST /v1/apps/web/certificates/acme": 501,
+    "GET /v1/apps/web/secrets": 501, "POST /v1/apps/web/secretkeys/a/sign": 501,
+    "POST /v1/apps/web/deploy_token": 501, "GET /v1/apps/web/network_policies": 501,
+    "PUT /v1/apps/web/volumes/v/extend": 501, "GET /v1/orgs/personal/volumes": 501,
+    "PUT /v1/apps/web/machines/m0/memory": 501, "POST /v1/apps/web/machines/m0/memory/reclaim": 501,
+    "POST /v1/platform/placements": 501, "POST /v1/tokens/oidc": 501, "GET /v1/tokens/current": 501,
+    "GET /v1/apps/web/nonsense": 404, "GET /v1/apps/web/secretsauce": 404, "GET /v2/apps": 404,
+    "PATCH /v1/apps": 405, "PUT /v1/apps/web/machines/m0/cordon": 405,
+}  # fmt: skip
+
+
+@pytest.mark.fact("api.unknown-paths")
+@pytest.mark.parametrize("call", LACKING)
+async def test_what_fly_has_and_this_network_has_not(
+    raw: httpx.AsyncClient, machine: MachineInfo, call: str
+) -> None:
+    method, path = call.replace("m0", machine.id).split()
+    answer = await raw.request(method, path)
+    assert (answer.status_code, path in answer.json()["error"]) == (LACKING[call], True), answer.text
+
+
+@pytest.mark.fact("api.metadata-whole")
+async def test_metadata_is_replaced_and_merged(raw: httpx.AsyncClient, machine: MachineInfo) -> None:
+    where = f"{MACHINE}/{machine.id}/metadata"
+    sent = {"metadata": {"a": "1", "b": "2"}, "machine_version": machine.instance_id}
+    assert (await raw.put(where, json=sent)).status_code == 204
+    assert (await raw.patch(where, json={"metadata": {"b": None, "c": "3"}})).status_code == 204
+    assert (await raw.get(where)).json() == {"a": "1", "c": "3"}
+    stale = await raw.put(where, json={"metadata": {}, "machine_version": "01OTHER"})
+    assert (stale.status_code, (await raw.get(where)).json()) == (412, {"a": "1", "c": "3"})
+    assert (await raw.put(where, json={"metadata": {"a": "2"}})).status_code == 204
+    after = (await raw.get(f"{MACHINE}/{machine.id}")).json()
+    assert (after["config"]["metadata"], after["instance_id"]) == ({"a": "2"}, machine.instance_id)
+
+
+MUCH: dict[str, dict[str, str]] = {
+    "many keys": {str(number): "" for number in range(101)},
+    "a long key": {"k" * 129: ""},
+    "a long value": {"k": "v" * 4097},
+    "a key without a letter": {"": "v"},
+}
+
+
+@pytest.mark.fact("api.metadata-bound")
+@pytest.mark.parametrize("sentence", MUCH)
+async def test_metadata_is_bounded(raw: httpx.AsyncClient, machine: MachineInfo, sentence: str) -> None:
+    where = f"{MACHINE}/{machine.id}"
+    refused = [
+        await raw.put(f"{where}/metadata", json={"metadata": MUCH[sentence]}),
+        await raw.patch(f"{where}/metadata", json={"metadata": MUCH[sentence]}),
+        await raw.post(MACHINE, json={"config": {**SLEEP, "metadata": MUCH[sentence]}}),
+    ]
+    if sentence.startswith("a long"):
+        ((key, value),) = MUCH[sentence].items()
+        refused.append(await raw.post(f"{where}/metadata/{key}", json={"value": value}))
+    assert [answer.status_code for answer in refused] == [400] * len(refused)
+    most = {str(number): "v" * 4096 for number in range(100)}
+    assert (await raw.put(f"{where}/metadata", json={"metadata": most})).status_code == 204
+    assert (await raw.post(f"{where}/metadata/more", json={"value": ""})).status_code == 400
+
+
+@pytest.mark.fact("api.regions")
+async def test_regions_are_listed(raw: httpx.AsyncClient, api: APIWorld) -> None:
+    told = (await raw.get("/v1/platform/regions")).json()
+    regions = {one["code"]: one for one in told["Regions"]}
+    assert (told["Nearest"], len(regions)) == ("iad", 18)
+    assert (regions["ams"]["name"], regions["ams"]["geo_region"]) == ("Amsterdam, Netherlands", "europe")
+    assert [code for code, one in regions.items() if not one["gateway_available"]] == ["gru", "jnb"]
+
+
+async def test_wait_sees_a_state_that_is_left_at_once(
+    raw: httpx.AsyncClient, fly: Fly, api: APIWorld
+) -> None:
+    """A Machine with auto_destroy is stopped for no time at all; clients wait for that all the same."""
+    await fly.create_app("web")
+    config = {**SLEEP, "auto_destroy": True, "restart": {"policy": "no"}}
+    machine = await fly.create_machine("web", config)
+    pid = api.control._supervisor.pid(machine.id)
+    assert pid is not None
+    answers: list[httpx.Response] = []
+
+    async def wait() -> None:
+        answers.append(await raw.get(f"{MACHINE}/{machine.id}/wait?state=stopped&timeout=2"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(0.2)  # the request is on its way
+        api.kernel.end(pid, 3 << 8)
+    assert answers[0].status_code == 200, answers[0].text
+    gone = (await raw.get(f"{MACHINE}/{machine.id}")).json()
+    assert gone["state"] == "destroyed"
+    exits = [event["request"]["exit_event"]["exit_code"] for event in gone["events"] if "request" in event]
+    assert exits == [3]
+
+
+async def test_a_machine_that_starts_again_is_not_stopped(
+    raw: httpx.AsyncClient, fly: Fly, api: APIWorld
+) -> None:
+    await fly.create_app("web")
+    machine = await fly.create_machine("web", {**SLEEP, "restart": {"policy": "always"}})
+    answers: list[httpx.Response] = []
+
+    async def wait() -> None:
+        answers.append(await raw.get(f"{MACHINE}/{machine.id}/wait?state=stopped&timeout=1"))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(0.2)
+        await api.end(machine.id, 3 << 8)
+    assert answers[0].status_code == 408

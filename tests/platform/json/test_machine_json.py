@@ -251,6 +251,23 @@ def test_init_replaces_entrypoint_cmd_or_all(init: dict[str, Any], command: tupl
     assert (config.command, config.image.command) == (command, ("init", "serve"))
 
 
+@pytest.mark.fact("api.processes")
+def test_the_only_process_stands_for_init() -> None:
+    """As simt-fly-machines sends it; its services have no protocol, and mean TCP."""
+    process = {"cmd": ["b"], "env": {"A": "2"}}
+    sent = {
+        "image": "a",
+        "processes": [process],
+        "env": {"A": "1", "B": "1"},
+        "services": [{"internal_port": 1}],
+    }
+    config = config_from_json(sent, {})
+    assert (config.command, config.env) == (("b",), {"A": "2", "B": "1"})
+    assert config.services == (Service("tcp", 1, ()),)
+    with pytest.raises(EmulationGap, match=r"config\.processes: .* one program in a Machine"):
+        config_from_json({"image": "a", "processes": [process, process]}, {})
+
+
 def port(**fields: Any) -> dict[str, Any]:
     return {"services": [{"protocol": "tcp", "internal_port": 80, "ports": [{"port": 80, **fields}]}]}
 
@@ -269,7 +286,6 @@ GAPS: dict[str, dict[str, Any]] = {
     "config.services[0].ports[0].http_options.h3_backend": port(http_options={"h3_backend": True}),
     "config.services[0].ports[0].tls_options.ciphers": port(tls_options={"ciphers": ["x"]}),
     "config.image: 'nobody/knows' is unknown": {"image": "nobody/knows"},
-    "config.servces": {"servces": [{}]},
 }
 
 
@@ -281,6 +297,7 @@ def test_what_is_not_honoured_is_refused_by_name(field: str) -> None:
 
 
 WRONG: dict[str, Any] = {
+    "config.servces = [{}]: there is no such name; did you mean 'services'": {"servces": [{}]},
     "config: expected an object, got [1]": [1],
     "config.image: expected an image reference": {},
     "config.image: expected a string, got 5": {"image": 5},
@@ -296,8 +313,8 @@ WRONG: dict[str, Any] = {
     "config.guest.cpus: expected a whole number": {"guest": {"cpus": 0}},
     "config.guest.cpu_kind: expected one of": {"guest": {"cpu_kind": "fast"}},
     "config.size: expected one of": {"size": "shared-cpu-3x"},
-    "config.services[0].protocol: expected one of 'tcp', 'udp', got None": {
-        "services": [{"internal_port": 1}]
+    "config.services[0].protocol: expected one of 'tcp', 'udp', got 'sctp'": {
+        "services": [{"internal_port": 1, "protocol": "sctp"}]
     },
     "config.services[0].internal_port: expected": {"services": [{"protocol": "tcp"}]},
     "config.services[0].ports[0].port: expected": port(port=65536),

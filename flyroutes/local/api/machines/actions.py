@@ -64,7 +64,7 @@ class Actions(Handlers):
     async def stop(self, request: Request) -> Response:
         """Begin to stop a Machine."""
         machine = self._writable(request)
-        body = Fields(await json_body(request), "", "id signal timeout")
+        body = Fields(await json_body(request), "", "id signal timeout", gaps="")
         await self._control.stop(machine.id, _signal(body.text("signal")), _timeout(body.raw("timeout")))
         return ok()
 
@@ -87,7 +87,7 @@ class Actions(Handlers):
     async def signal(self, request: Request) -> Response:
         """Send a signal to a Machine's main process: a name, or a number as fly-go does."""
         machine = self._machine(request)
-        body = Fields(await json_body(request), "", "signal")
+        body = Fields(await json_body(request), "", "signal", gaps="")
         number = body.raw("signal")
         known = isinstance(number, int) and number in Signals.__members__.values()
         name = Signals(number).name if known else number
@@ -107,7 +107,7 @@ class Actions(Handlers):
     async def execute(self, request: Request) -> Response:
         """Run a command in a Machine, and answer with its outcome."""
         machine = self._machine(request)
-        body = Fields(await json_body(request), "", "command cmd timeout stdin")
+        body = Fields(await json_body(request), "", "command cmd timeout stdin", gaps="container")
         timeout = body.whole("timeout") or EXEC_SECONDS
         command, stdin = _command(body), body.text("stdin").encode()
         result = await while_client_stays(

@@ -37,7 +37,7 @@ class Apps(Handlers):
     async def create(self, request: Request) -> Response:
         """Create an app."""
         # The documentation calls it `app_name`, Fly's own Go client `name`.
-        body = Fields(await json_body(request), "", "app_name name org_slug network")
+        body = Fields(await json_body(request), "", "app_name name org_slug network", gaps="")
         self._own_organization(body.text("org_slug"))
         name = app_name(body.text("app_name") or body.text("name"))
         app = self._control.add_app(name, network_name(body.text("network")))
@@ -47,6 +47,11 @@ class Apps(Handlers):
     async def show(self, request: Request) -> Response:
         """Answer with one app."""
         return JSONResponse(app_to_json(self._app(request), self._control.platform))
+
+    async def volumes(self, request: Request) -> Response:
+        """Answer with an app's volumes, of which there are none: clients count them before they scale."""
+        self._app(request)
+        return JSONResponse([])
 
     async def delete(self, request: Request) -> Response:
         """Delete an app with its Machines, running or not, and its addresses."""
@@ -65,7 +70,7 @@ class IPs(Handlers):
     async def allocate(self, request: Request) -> Response:
         """Give an app an address."""
         app = self._app(request)
-        body = Fields(await json_body(request), "", "type network org_slug", {"region": "global"})
+        body = Fields(await json_body(request), "", "type network org_slug", {"region": "global"}, gaps="")
         if body.text("type").startswith("egress"):
             raise EmulationGap(f"type = {body.text('type')!r}: the local network has no egress addresses")
         kind = one_of(body.text("type"), get_args(IPType), "type")

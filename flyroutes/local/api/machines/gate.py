@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from flyroutes.errors import EmulationGap, FlyroutesError, PlatformError
+from flyroutes.local.api.machines import lacking
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -95,11 +96,15 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _not_served(request: Request, error: Exception) -> Response:
-    """Refuse a path and method without a route: below /v1 Fly may well have one, elsewhere nobody does."""
-    what = f"{request.method} {request.url.path}"
-    if request.url.path.startswith("/v1/"):
-        return await _refused(request, EmulationGap(f"{what} is not part of the local network"))
-    return await _refused(request, PlatformError(f"{what} not found; the API begins at /v1/apps", 404))
+    """Refuse a path and method without a route: 501 with the reason for what Fly has, else 404 or 405."""
+    what, reason = f"{request.method} {request.url.path}", lacking.why(request.url.path)
+    if reason:
+        return await _refused(request, EmulationGap(f"{what} is not part of the local network: {reason}"))
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    words = (
+        "there is no such method of this path" if status == 405 else "not found; the API begins at /v1/apps"
+    )
+    return await _refused(request, PlatformError(f"{what}: {words}", status))
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

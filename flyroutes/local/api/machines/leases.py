@@ -37,7 +37,7 @@ class Leases(Handlers):
         # The documentation puts `ttl` into the body, Fly's own Go client into the query.
         only_queries(request, "ttl")
         machine = self._machine(request)
-        body = Fields(await json_body(request), "", "description ttl")
+        body = Fields(await json_body(request), "", "description ttl", gaps="")
         ttl = whole(request, "ttl", 0, _LONGEST) or body.whole("ttl", high=_LONGEST)
         lease = self._control.lease(machine.id, ttl, body.text("description"), nonce(request))
         return _success(lease_to_json(lease), 201)

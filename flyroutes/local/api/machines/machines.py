@@ -1,16 +1,16 @@
-"""Machines and their metadata in the Machines API (docs machines/api/machines-resource)."""
+"""Machines in the Machines API (docs machines/api/machines-resource)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
 from flyroutes.errors import PlatformError
 from flyroutes.local.api.machines.gate import json_body
 from flyroutes.local.api.machines.handlers import Handlers, nonce, ok
 from flyroutes.local.api.machines.query import flag, only_queries, page, wanted, whole
-from flyroutes.platform.fields import Fields, one_of, wrong
+from flyroutes.platform.fields import Fields, one_of
 from flyroutes.platform.json.config_reader import config_from_json
 from flyroutes.platform.json.wire import (
     event_to_json,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from flyroutes.platform.model import Image, Machine
 
@@ -57,7 +58,7 @@ class Machines(Handlers):
     async def create(self, request: Request) -> Response:
         """Create a Machine, answer with it as created, and start it unless `skip_launch`."""
         app = self._app(request)
-        body = Fields(await json_body(request), "", f"name region {_NEW}")
+        body = Fields(await json_body(request), "", f"name region {_NEW}", gaps="")
         region = one_of(body.text("region"), ("", *REGIONS), "region")
         machine = await self._control.create_machine(
             app.name,
@@ -81,7 +82,7 @@ class Machines(Handlers):
         machine = self._writable(request)
         # Fly ignores what cannot change; a name or region that is sent along must be the Machine's own.
         own = {"id": machine.id, "name": machine.name, "region": machine.region}
-        body = Fields(await json_body(request), "", f"current_version {_NEW}", own)
+        body = Fields(await json_body(request), "", f"current_version {_NEW}", own, gaps="")
         current = body.text("current_version")
         if current and current != machine.instance_id:
             reason = f"machine {machine.id} is at version {machine.instance_id}, not {current}"
@@ -122,35 +123,3 @@ class Machines(Handlers):
         """Return by ref the images that were deployed so far; nothing is pulled."""
         machines = self._control.platform.machines.values()
         return {machine.config.image.ref: machine.config.image for machine in machines}
-
-
-class Metadata(Handlers):
-    """`/v1/apps/{app}/machines/{machine}/metadata`: changed without a new version and without a reboot."""
-
-    async def list(self, request: Request) -> Response:
-        """Answer with all metadata."""
-        return JSONResponse(dict(self._machine(request).config.metadata))
-
-    async def show(self, request: Request) -> Response:
-        """Answer with the value of one key; 404 without it."""
-        metadata, key = self._machine(request).config.metadata, request.path_params["key"]
-        if key not in metadata:
-            raise PlatformError(f"metadata {key!r} not found", 404)
-        return JSONResponse({"value": metadata[key]})
-
-    async def set(self, request: Request) -> Response:
-        """Set a key."""
-        machine = self._machine(request)
-        body = Fields(await json_body(request), "", "value")
-        if not isinstance(body.raw("value"), str):
-            wrong("value", "a string", body.raw("value"))
-        metadata = {**machine.config.metadata, request.path_params["key"]: body.text("value")}
-        self._control.set_metadata(machine.id, metadata)
-        return Response(status_code=204)
-
-    async def delete(self, request: Request) -> Response:
-        """Remove a key; 204 even if it is not there (`assumed`)."""
-        machine, gone = self._machine(request), request.path_params["key"]
-        kept = {key: value for key, value in machine.config.metadata.items() if key != gone}
-        self._control.set_metadata(machine.id, kept)
-        return Response(status_code=204)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from flyroutes.errors import EmulationGap, PlatformError
-from flyroutes.platform.fields import one_of, wrong
+from flyroutes.platform.fields import ignore, one_of, wrong
 from flyroutes.platform.json.wire import rfc3339
 from flyroutes.platform.naming import APP_NAME, NETWORK_NAME
 
@@ -65,12 +65,14 @@ def _epoch(text: str) -> float:
 
 
 def only_queries(request: Request, *honoured: str, many: tuple[str, ...] = ()) -> None:
-    """Refuse, by EmulationGap, a parameter that would be ignored, or that came twice unless one of `many`."""
+    """Ignore other parameters, with a line in the log; refuse one that came twice unless one of `many`.
+
+    PlatformError (400) for one that is nearly the name of one of these.
+    """
+    known = (*honoured, *many)
     for key, value in request.query_params.multi_items():
-        if key not in (*honoured, *many) and not key.startswith("metadata."):
-            raise EmulationGap(
-                f"query parameter {key}={value} is not part of the local network; leave it out"
-            )
+        if key not in known and not key.startswith("metadata."):
+            ignore(key, known, f"query parameter {key[:80]}={value[:80]}")
     single = [key for key, _ in request.query_params.multi_items() if key not in many]
     if len(single) != len(set(single)):
         raise EmulationGap(f"?{request.query_params}: one value for each parameter on the local network")

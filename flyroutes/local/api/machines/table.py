@@ -1,8 +1,8 @@
-"""The Machines API of the local network: its routes. What it lacks answers 501 and names itself.
+"""The Machines API of the local network: its routes. What it lacks (`lacking`) answers 501 and says why.
 
 Paths, fields and status codes: docs machines/api/{apps-resource,machines-resource,working-with-machines-api},
-fly-go flaps/*.go and, where those are silent, the OpenAPI description behind docs.machines.dev. Not done:
-`ps`, secrets, volumes, certificates, network policies, tokens, rate limits.
+fly-go flaps/*.go and, where those are silent, the OpenAPI description behind docs.machines.dev. There are
+no rate limits.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from flyroutes.local.api.machines.actions import Actions
 from flyroutes.local.api.machines.apps import Apps, IPs
 from flyroutes.local.api.machines.cuts import PATH, Cuts
 from flyroutes.local.api.machines.gate import HANDLERS
+from flyroutes.local.api.machines.inside import Inside
 from flyroutes.local.api.machines.leases import Leases
-from flyroutes.local.api.machines.machines import Machines, Metadata
+from flyroutes.local.api.machines.machines import Machines
+from flyroutes.local.api.machines.metadata import Metadata
+from flyroutes.local.api.machines.region_list import Regions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,6 +40,7 @@ def make_app(control: Control) -> Starlette:
     """Make the API as an ASGI app, without the guard that asks who may use it."""
     apps, ips, machines, cuts = Apps(control), IPs(control), Machines(control), Cuts(control)
     actions, leases, metadata = Actions(control), Leases(control), Metadata(control)
+    inside, regions = Inside(control), Regions(control)
     table: list[tuple[str, str, Handler]] = [
         ("GET", "/v1/apps", apps.list),
         ("POST", "/v1/apps", apps.create),
@@ -45,7 +49,9 @@ def make_app(control: Control) -> Starlette:
         ("GET", f"{APP}/ip_assignments", ips.list),
         ("POST", f"{APP}/ip_assignments", ips.allocate),
         ("DELETE", f"{APP}/ip_assignments/{{ip}}", ips.release),
+        ("GET", f"{APP}/volumes", apps.volumes),
         ("GET", "/v1/orgs/{org}/machines", machines.list_organization),
+        ("GET", "/v1/platform/regions", regions.list),
         ("GET", f"{APP}/machines", machines.list),
         ("POST", f"{APP}/machines", machines.create),
         ("GET", MACHINE, machines.show),
@@ -62,10 +68,14 @@ def make_app(control: Control) -> Starlette:
         ("POST", f"{MACHINE}/exec", actions.execute),
         ("POST", f"{MACHINE}/cordon", actions.cordon),
         ("POST", f"{MACHINE}/uncordon", actions.uncordon),
+        ("GET", f"{MACHINE}/ps", inside.processes),
+        ("GET", f"{MACHINE}/memory", inside.memory),
         ("GET", f"{MACHINE}/lease", leases.show),
         ("POST", f"{MACHINE}/lease", leases.acquire),
         ("DELETE", f"{MACHINE}/lease", leases.release),
         ("GET", f"{MACHINE}/metadata", metadata.list),
+        ("PUT", f"{MACHINE}/metadata", metadata.replace),
+        ("PATCH", f"{MACHINE}/metadata", metadata.merge),
         ("GET", f"{MACHINE}/metadata/{{key}}", metadata.show),
         ("POST", f"{MACHINE}/metadata/{{key}}", metadata.set),
         ("DELETE", f"{MACHINE}/metadata/{{key}}", metadata.delete),
