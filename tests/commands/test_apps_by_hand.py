@@ -128,7 +128,7 @@ async def test_a_server_on_loopback_fails_its_route_and_says_so(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["run", "ls"], ["expected `flyroutes run [FILE...] -- CMD...`", "run ls"]),
+        (["run", "ls"], ["expected `flyroutes run [--region CODE] [FILE...] -- CMD...`", "run ls"]),
         (["run", "no-such.toml", "--", "true"], ["no-such.toml"]),
         (["up", "--port", "http"], ["--port", "http"]),
         (["sail"], ["sail", "up", "run"]),
