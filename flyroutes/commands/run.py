@@ -17,46 +17,51 @@ from flyroutes.local.host.app_files import read_apps
 from flyroutes.local.host.door import knock
 from flyroutes.local.host.world import World
 from flyroutes.local.kernel.processes import exit_code
-from flyroutes.local.settings import Settings
+from flyroutes.local.settings import GATEWAY, Settings
+from flyroutes.platform.regions import REGIONS
 from flyroutes.text import printable
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Sequence
 
+_USAGE = "flyroutes run [--region CODE] [FILE...] -- CMD..."
 _REFERENCE = Path(__file__).resolve().parents[2] / "fly"
 
 
 def define(parser: ArgumentParser) -> None:
     """Add the verb's words to its parser."""
     parser.description = "Run CMD on the network that is up, or boot one when FILEs are given or none is up."
-    parser.usage = "flyroutes run [FILE...] -- CMD..."
+    parser.usage = _USAGE
+    parser.add_argument(
+        "--region", choices=REGIONS, default=GATEWAY, metavar="CODE", help="of the laptop's gateway (iad)"
+    )
     parser.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
 
 def act(options: Namespace) -> int:
     """Do what the words say; returns the program's exit status."""
     words: list[str] = options.words
-    if "--" not in words or words[-1] == "--":
-        raise ConfigError(
-            f"expected `flyroutes run [FILE...] -- CMD...`, got `flyroutes run {' '.join(words)}`"
-        )
-    split = words.index("--")
-    return run([Path(name) for name in words[:split]], words[split + 1 :])
+    split = words.index("--") if "--" in words else 0
+    if words[-1:] in ([], ["--"]) or "--" not in words or any(word[:1] == "-" for word in words[:split]):
+        raise ConfigError(f"expected `{_USAGE}`, got `flyroutes run {' '.join(words)}`")
+    return run([Path(name) for name in words[:split]], words[split + 1 :], options.region)
 
 
-def run(files: Sequence[Path], command: Sequence[str]) -> int:
-    """Run `command` on the network of `files`; returns its exit status (128 + N for a signal).
+def run(files: Sequence[Path], command: Sequence[str], region: str = GATEWAY) -> int:
+    """Run `command` on the network of `files`, on a laptop whose gateway is in `region`.
+
+    Returns its exit status (128 + N for a signal).
 
     Without files on the network that is up, else on one of the reference apps.
     """
-    if not files and (door := knock()):
+    if not files and (door := knock(region)):
         return _wait(door.start_program(command))
     apps = read_apps(files or reference_files())
     # What is to be said of the reference apps, the README says.
     reference = {path.resolve().parent for path in files} <= {_REFERENCE}
     on_log = _show("error") if reference else _show("warning", "error")
-    with World(Settings(apps)) as world:
+    with World(Settings(apps, gateway=region)) as world:
         from flyroutes.validation import checking  # its libraries are read while the network starts
 
         door = world.wait_ready(on_log)

@@ -16,7 +16,7 @@ from flyroutes.commands.targets import reference_files
 from flyroutes.errors import ConfigError, HostError
 from flyroutes.local import channel
 from flyroutes.local.host.app_files import read_apps
-from flyroutes.local.host.door import Door, hand_over, open_door
+from flyroutes.local.host.door import hand_over, open_door
 from flyroutes.local.host.world import World
 from flyroutes.local.settings import Settings
 from flyroutes.text import printable, say
@@ -69,7 +69,7 @@ def act(options: Namespace) -> int:
                 _say(f"{app}: http://127.0.0.1:{sock.getsockname()[1]}/")
             program = os.environ.get("FLYROUTES_PROGRAM", "flyroutes")
             _say(f"join it from another terminal: {program} run -- CMD...   Ctrl-C ends it all; logs follow")
-            return _follow(world, listener, door)
+            return _follow(world, listener)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 0
@@ -104,11 +104,11 @@ def _listen(port: int) -> socket.socket:
     return sock
 
 
-def _follow(world: World, listener: socket.socket, door: Door) -> int:
+def _follow(world: World, listener: socket.socket) -> int:
     while True:
         readable, _, _ = select.select([world.channel, listener], [], [])
         if listener in readable:
-            hand_over(listener, door)
+            hand_over(listener, lambda region: world.door_in(region, _show_log))
         if world.channel in readable:
             event, _files = channel.receive(world.channel)
             if event is None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import array
+import json
 import math
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import trio
@@ -24,7 +25,7 @@ class Launcher:
     """What the launcher is told. Telling never waits: log lines that find no room are counted."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self._socket = sock
+        self._socket = trio.socket.from_stdlib_socket(sock)
         self._into, self._queue = trio.open_memory_channel[tuple[dict[str, Any], Sequence[int]]](math.inf)
         self._dropped = 0
 
@@ -45,7 +46,7 @@ class Launcher:
 
     async def write(self) -> None:
         """Send what is queued, for ever."""
-        sock = trio.socket.from_stdlib_socket(self._socket)
+        sock = self._socket
         async for event, files in self._queue:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
             try:
@@ -54,6 +55,11 @@ class Launcher:
                 if not channel.is_too_long(error):
                     raise
                 await sock.send(channel.replacement(f"an event was not sent ({error.strerror})"))
+
+    async def wanted(self) -> AsyncIterator[str]:
+        """The regions in which the launcher wants a peer, as it asks for them; ends when it is gone."""
+        while data := await self._socket.recv(channel.PACKET_LIMIT):
+            yield json.loads(data)["peer"]
 
 
 def _told(name: str, value: object) -> object:

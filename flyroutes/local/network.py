@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flyroutes.local.settings import Settings
     from flyroutes.local.spawner.sockets import Sockets
     from flyroutes.platform.model import Machine, Platform
+    from flyroutes.platform.net.distance import Edges
 
 PEER = "laptop"
 
@@ -73,10 +74,11 @@ class LocalNetwork:
             nursery = self._nursery
             nursery.start_soon(self._launcher.write)
             nursery.start_soon(self._spawner.watch)
+            edges: Edges = {}
             self._control = Control(
-                self._spawner, nursery, self._observe, log, settings.region, self._serve_machine
+                self._spawner, nursery, self._observe, log, settings.region, self._serve_machine, edges
             )
-            self._proxy = Proxy(self._snapshot, self._control.wake, self._authority, log, settings.region)
+            self._proxy = Proxy(self._snapshot, self._control.wake, self._authority, log, edges)
             self._resolver = Resolver(self._snapshot)
             await nursery.start(self._proxy.run)
             self._control.publish(cross_network_replays=settings.cross_network_replays)
@@ -102,21 +104,24 @@ class LocalNetwork:
             self._nursery.start_soon(self._publish, app, listener)
 
     async def _open_to_peers(self) -> None:
-        """Start the Machines API, make the place where a peer sits, and hand it to the launcher."""
+        """Start the Machines API; make the places where peers sit, the first at once, for the launcher."""
         # Imported late: the apps start while Python reads these.
         from flyroutes.local.api.server import APIServer
 
         self._api = APIServer(self._control, self._settings.token)
         self._api_ready.set()
         await trio.lowlevel.checkpoint()
-        peer = self._control.add_peer(PEER, DEFAULT_NETWORK)
-        network = self._control.platform.networks[DEFAULT_NETWORK]
-        door = self._spawner.add_peer(peer, network, 0)
+        self._add_peer(PEER, self._settings.gateway)
+        async for region in self._launcher.wanted():
+            self._add_peer(f"{PEER}-{region}", region)
+
+    def _add_peer(self, name: str, region: str) -> None:
+        number = len(self._control.platform.peers)
+        peer = self._control.add_peer(name, DEFAULT_NETWORK, region)
+        door = self._spawner.add_peer(peer, self._control.platform.networks[DEFAULT_NETWORK], number)
         env = {
             "FLY_API_TOKEN": self._settings.token,
             "FLY_FLAPS_BASE_URL": f"http://_api.internal:{addresses.API_PORT}",
-            "FLY_ORG": self._control.platform.organization,
-            "FLY_REGION": self._settings.region,
         }
         self._launcher.say({"ready": {"kinds": list(door), "env": env}}, list(door.values()))
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from flyroutes.appconfig import AppConfig
 
+GATEWAY = "iad"
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -24,6 +26,9 @@ class Settings:
     cross_network_replays: bool = False
     """The organization's switch of that name."""
     region: str = "iad"
+    """Where a Machine is made that is told no region, and where the host's own browser meets Fly Proxy."""
+    gateway: str = GATEWAY
+    """The region of the gateway of the laptop."""
     autostop_period: float = 300.0
     """Seconds between two looks of autostop; Fly says every few minutes."""
     uid: int = field(default_factory=os.getuid)

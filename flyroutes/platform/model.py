@@ -292,6 +292,8 @@ class Peer:
     name: str
     network: str
     address: str
+    region: str = "iad"
+    """Where its gateway is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +317,7 @@ class Platform:
     cross_network_replays: bool = False
     """Whether `fly-replay` reaches apps on another network; off unless an organization turns it on."""
     edge: str = "iad"
-    """The region of Fly Proxy, of which there is one here."""
+    """Where Fly Proxy takes callers who are no Machine and no peer; to a cut all of it is there."""
     faults: Faults = Faults()
     networks: Mapping[str, Network] = field(default_factory=dict)
     apps: Mapping[str, App] = field(default_factory=dict)

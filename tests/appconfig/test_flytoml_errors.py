@@ -105,12 +105,12 @@ MISTAKES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("at most end_port (80)", "swap them"),
     ),
     "the same external port in two services": (
-        PORT + PORT,
+        PORT + PORT.replace("= 8080", "= 8081"),
         PORT + PORT.replace("port = 80\n", "port = 81\n"),
         ("[[services]] #2", "each external port once", "port 80 again", "the first is in [[services]] #1"),
     ),
     "a service on a port of http_service": (
-        PORTS + "start_port = 400\nend_port = 500\n" + HTTP,
+        PORTS.replace("= 8080", "= 8081") + "start_port = 400\nend_port = 500\n" + HTTP,
         PORTS + "start_port = 444\nend_port = 500\n" + HTTP,
         ("port 443 again",),
     ),

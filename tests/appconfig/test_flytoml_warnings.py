@@ -19,6 +19,9 @@ HTTP = "[http_service]\ninternal_port = 8080\n"
 GROUPS = '[processes]\nweb = "serve"\nwork = "work"\n'
 IGNORED = "is not honoured on the local network"
 
+SECOND = '[[services]]\nprotocol = "tcp"\ninternal_port = {}\n'
+SECOND += 'ports = [{{ port = {}, handlers = ["tls", "http"] }}]'
+
 # (with a warning, without one, what the warning says)
 WARNINGS: dict[str, tuple[str, str, str]] = {
     "statics": (
@@ -55,6 +58,28 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         HTTP + 'checks = [{ grace_period = "0s" }]',
         "the platform makes it 60 s",
     ),
+    "one internal_port in two services": (
+        HTTP + SECOND.format(8080, 8443),
+        HTTP + SECOND.format(8081, 8443),
+        "[[services]] #1 has the internal_port of [http_service] (8080): Fly picks one of the two, and the "
+        "checks of the other fail (superfly/flyctl#3522)",
+    ),
+    "one external and one internal port in two services": (
+        HTTP + SECOND.format(8080, 443),
+        HTTP + SECOND.format(8081, 444),
+        "has the internal_port of [http_service] (8080)",
+    ),
+    "one internal_port, and two protocols": (
+        SECOND.format(5000, 5000) + "\n" + SECOND.format(5000, 5001),
+        SECOND.format(5000, 5000)
+        + '\n[[services]]\nprotocol = "udp"\ninternal_port = 5000\nports = [{ port = 5000 }]',
+        "has the internal_port of [[services]] #1 (5000)",
+    ),
+    "one external port twice in a service": (
+        SECOND.format(8080, 443)[:-1] + ', { port = 443, handlers = ["tls"] }]',
+        SECOND.format(8080, 443)[:-1] + ', { port = 444, handlers = ["tls"] }]',
+        "[[services]] #1 has port 443 twice",
+    ),
     "a restart policy for some": (
         GROUPS + '[[restart]]\npolicy = "always"',
         GROUPS + '[[restart]]\npolicy = "always"\nprocesses = ["web", "work"]',
@@ -86,6 +111,7 @@ GAPS: dict[str, tuple[str, str, str]] = {
 }
 
 
+@pytest.mark.fact("validation.internal-port-twice", "validation.port-twice")
 @pytest.mark.parametrize(("text", "quiet", "warning"), WARNINGS.values(), ids=WARNINGS)
 def test_warning(read: Read, text: str, quiet: str, warning: str) -> None:
     (said,) = read(text).warnings

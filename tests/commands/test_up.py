@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import urllib.request
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -113,6 +114,44 @@ async def test_a_second_terminal_breaks_and_mends_it(up: Up) -> None:
         *("cut off: nothing; delay between regions: on\n", "200"),
         *("cut off: nothing; delay between regions: off\n", "200"),
     ]
+
+
+SAYS = """
+import json, os, socket, urllib.request
+with urllib.request.urlopen("http://flycast-api.flycast/whoami", timeout=10) as answer:
+    headers = json.load(answer)["headers"]
+six = socket.create_connection(("flycast-api.flycast", 80), 10).getsockname()[0]
+variables = [os.environ.get(name) for name in ("FLY_ORG", "FLY_REGION")]
+print(headers["fly-region"], headers["fly-request-id"][-3:], six, *variables)
+"""
+
+
+async def test_a_laptop_is_where_its_gateway_is(up: Up) -> None:
+    """And not where its environment says, which it does not hand on."""
+    env = os.environ | {"FLY_REGION": "syd", "FLY_ORG": "acme"}
+    addresses = set()
+    for words, region in (
+        ([], "iad"),
+        (["--region", "ams"], "ams"),
+        (["--region", "ams"], "ams"),
+        ([], "iad"),
+    ):
+        done = await flyroutes("run", *words, "--", sys.executable, "-c", SAYS, env=env)
+        edge, request, address, *variables = done.stdout.split()
+        assert (edge, request, variables) == (region, region, ["None", "None"]), done
+        addresses.add(address)
+    assert len(addresses) == 2, "one laptop for each gateway"
+
+
+async def test_a_network_of_its_own_has_the_laptop_where_it_is_told() -> None:
+    done = await flyroutes("run", "--region", "nrt", "fly/flycast_api.toml", "--", sys.executable, "-c", SAYS)
+    assert done.stdout.split()[:2] == ["nrt", "nrt"], done
+
+
+async def test_a_region_that_there_is_not() -> None:
+    for words in (["--region", "xyz"], ["fly/flycast_api.toml", "--region", "ams"]):
+        done = await flyroutes("run", *words, "--", "true")
+        assert (done.returncode, "--region CODE" in done.stderr) == (2, True), done
 
 
 _NOISY = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 import trio
 
 from flyroutes.reference import FLYCAST
+from flyroutes.validation.places import Place
 from tests.support import programs
 from tests.support.patience import eventually
 from tests.support.regions import FAR, NEAR
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from flyroutes.machines_api.answers import MachineInfo
     from flyroutes.reference import Environment
-    from flyroutes.validation.places import Place
 
 LIMITS = {"type": "requests", "soft_limit": 1, "hard_limit": 2}
 HTTP = programs.service(8080, 80, "http") | {"concurrency": LIMITS}
@@ -46,6 +47,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             well[0] = True
         self.send_response(200 if well[0] or self.path != "/healthz" else 500)
         self.end_headers()
+        if self.path == "/where":
+            told = f"{self.headers['fly-region']} {os.environ['FLY_REGION']}"
+            return self.wfile.write(told.encode())
         self.wfile.write(f"{held[0]} {os.environ['FLY_MACHINE_ID']}".encode())
 Server(("::", PORT), Handler).serve_forever()
 """
@@ -165,6 +169,26 @@ async def test_at_the_soft_limit_the_nearest_stopped_machine_is_started(app: App
         assert await app.served_by(1) == {near.id}, "also the request that starts it"
         assert await app.served_by(1) == {near.id}
         assert await states() == ["started", "started", "stopped"]
+
+
+@pytest.mark.fact("proxy.edge-of-caller", "proxy.header-region")
+@pytest.mark.standing("documented", source="docs reference/fly-proxy; docs networking/flycast")
+@pytest.mark.parametrize("kind", ["private_v6", "v6", "v4"])
+async def test_the_edge_is_where_the_caller_is(app: App, kind: str) -> None:
+    """The nearest Machine is that to the caller, and the headers name the caller's region."""
+    address = (await app.scratch.fly.allocate_ip(app.name, kind)).address
+    host = f"[{address}]" if ":" in address else address
+    for region in (app.near, app.far):
+        await app.machine(region)
+    for region in (app.near, app.far):
+        caller = await app.scratch.machine(app.name, programs.SLEEP, region=region)
+        place = Place(app.scratch.fly, app.name, caller.id)
+        name = f"{app.name}.fly.dev" if kind != "private_v6" else f"{app.name}.flycast"
+        curl = ["curl", "-sS", "-m", "20", "-D", "-", "-H", f"host: {name}", f"http://{host}/where"]
+        for _ in range(4):
+            told = (await place.run(curl)).stdout
+            assert re.search(r"(?i)^fly-request-id: \w+-(\w+)\r$", told, re.MULTILINE)[1] == region, told  # type: ignore[index]
+            assert told.endswith(f"{region} {region}"), told
 
 
 @pytest.mark.fact("proxy.group-ports")

@@ -37,7 +37,7 @@ class Planter:
     async def changed(self, role: str, change: Callable[[dict[str, Any]], None]) -> AsyncIterator[None]:
         """The Machine with another config, until the end of the block."""
         app, machine = self.environment.app(role), await self.machine(role)
-        config = {**machine.config, "env": dict(machine.config["env"])}
+        config = {**machine.config, "env": dict(machine.config.get("env", {}))}
         change(config)
         await self.fly.update_machine(app, machine.id, config)
         await self.fly.wait(app, machine.id, "started")
@@ -51,7 +51,7 @@ class Planter:
     async def healthy(self, role: str) -> bool:
         """Whether the app's service checks pass."""
         machine = await self.machine(role)
-        wanted = sum(len(service["checks"]) for service in machine.config["services"])
+        wanted = sum(len(service.get("checks", ())) for service in machine.config.get("services", ()))
         checks = machine.raw["checks"]
         return len(checks) >= wanted and all(check["status"] == "passing" for check in checks)
 

@@ -81,12 +81,28 @@ def _check_known(root: Table, section: Table) -> None:
 
 
 def _check_collisions(sections: list[Table], group: str) -> None:
+    """An external port leads to one `internal_port`; an `internal_port` belongs to one service."""
     for (first, ports), (second, others) in combinations(list(_listeners(sections)), 2):
         shared = range(max(ports.start, others.start), min(ports.stop, others.stop))
-        if shared and first.get("protocol", "tcp") == second.get("protocol", "tcp"):
+        if not shared or _protocol(first) != _protocol(second):
+            continue
+        if first.get("internal_port") != second.get("internal_port"):
             expected = f"each external port once in process group {group}"
             reason = f"the edge can hand it to one internal_port only; the first is in {first.at.path}"
             second.at.error(expected, f"port {shared[0]} again", f"{reason}; remove one")
+        elif first is second:
+            second.at.warn(f"has port {shared[0]} twice, and only the first entry counts; remove one")
+    for first, second in combinations(sections, 2):
+        alike = _protocol(first) == _protocol(second)
+        if alike and first.get("internal_port") == (internal := second.get("internal_port")):
+            second.at.warn(
+                f"has the internal_port of {first.at.path} ({internal}): Fly picks one of the two, and the "
+                "checks of the other fail (superfly/flyctl#3522); put all ports into one"
+            )
+
+
+def _protocol(section: Table) -> object:
+    return section.get("protocol", "tcp")
 
 
 def _listeners(sections: list[Table]) -> Iterator[tuple[Table, range]]:

@@ -18,6 +18,7 @@ import dns.rrset
 
 from flyroutes.platform.net import addresses
 from flyroutes.platform.net.names import Answer, answer
+from flyroutes.platform.net.whereabouts import region_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,7 @@ def _response(query: dns.message.Message, source_ip: str, platform: Platform) ->
         response.set_rcode(dns.rcode.REFUSED)
         return response
     asker = addresses.network_of(source_ip, tuple(platform.networks.values()))
-    found = answer(asked.name, asked.rdtype, asker, _region_of(source_ip, platform), platform)
+    found = answer(asked.name, asked.rdtype, asker, region_of(source_ip, platform), platform)
     response.set_rcode(found.rcode)
     if found.rcode == dns.rcode.REFUSED:
         return response
@@ -112,11 +113,6 @@ def _explain(response: dns.message.Message, found: Answer) -> None:
     if found.note and response.edns >= 0:
         note = dns.edns.EDEOption(dns.edns.EDECode.NO_REACHABLE_AUTHORITY, found.note)
         response.use_edns(0, 0, MAX_UDP, response.request_payload, [note])
-
-
-def _region_of(source_ip: str, platform: Platform) -> str:
-    """Region of the asking Machine; empty for a peer: to it no region is nearer than another (`assumed`)."""
-    return next((one.region for one in platform.machines.values() if one.private_ip == source_ip), "")
 
 
 def refusal(packet: bytes, rcode: dns.rcode.Rcode) -> bytes:

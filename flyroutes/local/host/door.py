@@ -16,13 +16,18 @@ from flyroutes.errors import FlyroutesError, HostError
 from flyroutes.local.kernel import entering, init
 from flyroutes.local.kernel.namespaces import ORDINARY_UID
 from flyroutes.local.kernel.root import TRUST
+from flyroutes.local.settings import GATEWAY
 from flyroutes.platform.boot import Program
+from flyroutes.platform.regions import REGIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 T = TypeVar("T")
+_OF_A_MACHINE = ("FLY_ORG", "FLY_REGION")
+"""Programs take these for being on Fly, and flyctl for flags: whoever has them means another network."""
 _DOOR_SECONDS = 10.0
+_VISITOR_SECONDS = 1.0
 _UP = (
     "a local network of yours is up already: use it with `flyroutes run -- CMD...`, "
     "or end it with Ctrl-C where it runs"
@@ -42,7 +47,8 @@ class Door:
 
         FLYROUTES_INSIDE tells the suite that it need not start a network.
         """
-        return {**os.environ, **self.env, **TRUST, "FLYROUTES_INSIDE": "1"}
+        inherited = {name: value for name, value in os.environ.items() if name not in _OF_A_MACHINE}
+        return {**inherited, **self.env, **TRUST, "FLYROUTES_INSIDE": "1"}
 
     def start_program(self, command: Sequence[str], stdio: tuple[int, int, int] = (0, 1, 2)) -> int:
         """Start `command` behind the door, in this directory; returns the pid whose end is its end."""
@@ -110,24 +116,33 @@ def _is_own_door() -> bool:
         return _other_uid(sock) in (os.getuid(), 0)
 
 
-def hand_over(listener: socket.socket, door: Door) -> None:
-    """Answer one visitor at the socket of `open_door`, if it is the same user or root."""
+def hand_over(listener: socket.socket, door_in: Callable[[str], Door]) -> None:
+    """Answer one visitor at the socket of `open_door`, who says a region, if it is the same user or root."""
     visitor, _ = listener.accept()
     # A visitor that has left already is no reason to stop.
     with visitor, contextlib.suppress(OSError):
-        if _other_uid(visitor) in (os.getuid(), 0):
+        visitor.settimeout(_VISITOR_SECONDS)
+        if _other_uid(visitor) not in (os.getuid(), 0):
+            return
+        region = visitor.recv(16).decode("ascii", "replace")
+        if region in REGIONS:
+            door = door_in(region)
             message = json.dumps({"kinds": list(door.namespaces), "env": dict(door.env)}).encode()
             socket.send_fds(visitor, [message], list(door.namespaces.values()))
 
 
-def knock() -> Door | None:
-    """Return the door of the network that is up, or None; HostError when it does not answer."""
+def knock(region: str = GATEWAY) -> Door | None:
+    """Return the door of the network that is up, for the laptop with a gateway in `region`, or None.
+
+    HostError when it does not answer.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
         sock.settimeout(_DOOR_SECONDS)
         try:
             sock.connect(_door_address(os.getuid()))
             if _other_uid(sock) not in (os.getuid(), 0):
                 raise HostError(_STRANGER)
+            sock.send(region.encode())
             data, files, _flags, _address = socket.recv_fds(sock, 1 << 16, 16)
         except ConnectionRefusedError:
             return None

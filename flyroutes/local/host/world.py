@@ -37,6 +37,8 @@ class World:
         self.channel, theirs = channel.pair()
         sys.stdout.flush()
         launcher = os.getpid()
+        self._gateway = settings.gateway
+        self._doors: dict[str, Door] = {}
         self.pid = fork(lambda: self._hold(theirs, settings, launcher))
         theirs.close()
 
@@ -78,12 +80,21 @@ class World:
             if event is None:
                 break
             if "ready" in event:
-                return Door(dict(zip(event["ready"]["kinds"], opened, strict=True)), event["ready"]["env"])
+                door = Door(dict(zip(event["ready"]["kinds"], opened, strict=True)), event["ready"]["env"])
+                self._doors.setdefault(self._gateway, door)
+                return door
             if "error" in event:
                 raise _as_error(event)
             if "log" in event:
                 on_log(event["log"])
         raise HostError("the local network ended while it was starting; its last words are above")
+
+    def door_in(self, region: str, on_log: Callable[[dict[str, Any]], None]) -> Door:
+        """The place of the laptop whose gateway is in that region, made when it is first asked for."""
+        if region not in self._doors:
+            channel.send(self.channel, {"peer": region})
+            self._doors[region] = self.wait_ready(on_log)
+        return self._doors[region]
 
 
 def _as_error(event: dict[str, Any]) -> FlyroutesError:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flyroutes.local.machines.supervisor import ServeAPI
     from flyroutes.local.spawner.client import Spawner
     from flyroutes.platform.model import Faults, Machine, MachineConfig, Platform
+    from flyroutes.platform.net.distance import Edges
 
 _SHUTDOWN_SLACK = 5.0
 """Seconds beyond `kill_timeout` in which a Machine surely stops."""
@@ -39,7 +40,7 @@ _AT_REST = ("created", "stopped", "failed")
 class Control(Registry):
     """All changes to one local network. Every method may raise PlatformError with the API's status.
 
-    `serve_api` serves each running Machine its own way to the Machines API.
+    `serve_api` serves each running Machine its own way to the Machines API, `edges` is for the delay line.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Control(Registry):
         log: Log,
         region: str,
         serve_api: ServeAPI,
+        edges: Edges | None = None,
     ) -> None:
         super().__init__(observe, region)
         self._spawner = spawner
         self._nursery = nursery
         self._delaying = False
+        self._edges: Edges = {} if edges is None else edges
         self._supervisor = Supervisor(spawner, nursery, self, log, serve_api, self._completed)
         self._leaving: set[str] = set()
         """Apps and Machines on their way out: nothing of theirs starts any more."""
@@ -63,7 +66,8 @@ class Control(Registry):
         """Break exactly this from now on; PlatformError 404 for what there is not, EmulationGap for delay."""
         cuts.check(faults, self.platform)
         if faults.delay and not self._delaying:
-            self._nursery.start_soon(delay_line.run, self._spawner.open_delay_line(), lambda: self.platform)
+            line = self._spawner.open_delay_line()
+            self._nursery.start_soon(delay_line.run, line, lambda: self.platform, self._edges)
             self._delaying = True
         self.publish(faults=faults)
 

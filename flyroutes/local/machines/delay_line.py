@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flyroutes.platform.model import Platform
+    from flyroutes.platform.net.distance import Edges
 
 MOST_PACKETS = 20_000
 """On their way at a time; further ones are lost, as on a full link."""
@@ -50,7 +51,7 @@ class _Line:
         return self._packets[0][0] if self._packets else float("inf")
 
 
-async def run(fd: int, snapshot: Callable[[], Platform]) -> None:
+async def run(fd: int, snapshot: Callable[[], Platform], edges: Edges) -> None:
     """Delay what `fd` gives, a packet socket that does not block (kernel/detour.py); for ever."""
     line, platform, where = _Line(), snapshot(), places(snapshot())
     while True:
@@ -60,7 +61,7 @@ async def run(fd: int, snapshot: Callable[[], Platform]) -> None:
             platform, where = snapshot(), places(snapshot())
         now = trio.current_time()
         for frame in _read(fd):
-            line.put(frame, now + packet_seconds(frame[HEADERS:], where, platform.edge))
+            line.put(frame, now + packet_seconds(frame[HEADERS:], where, edges))
         for frame in line.arrived(now):
             with contextlib.suppress(OSError):  # lost, as packets are
                 os.write(fd, frame)

@@ -60,10 +60,11 @@ class Registry:
             self.publish(networks={**networks, name: network})
         return self.platform.networks[name]
 
-    def add_peer(self, name: str, network: str) -> Peer:
-        """Register a WireGuard peer of the network."""
+    def add_peer(self, name: str, network: str, region: str) -> Peer:
+        """Register a WireGuard peer of the network; its gateway is in `region`."""
         number = len(self.platform.peers)
-        peer = Peer(name, network, addresses.peer_address(self.add_network(network), number))
+        address = addresses.peer_address(self.add_network(network), number, region)
+        peer = Peer(name, network, address, region)
         self.publish(peers=(*self.platform.peers, peer))
         return peer
 

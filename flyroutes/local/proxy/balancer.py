@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from flyroutes.local.proxy.request import FindRoute
-    from flyroutes.platform.model import Machine
+    from flyroutes.platform.model import Machine, Platform
+    from flyroutes.platform.net.distance import Edges
     from flyroutes.platform.proxy.routing import Candidate, Route
 
     Failed = dict[str, Unreachable]
@@ -42,16 +43,17 @@ LAST_WORDS_SECONDS = 1.0
 class Balancer:
     """Opens connections to Machines. `loads` counts what each Machine's service is handling now."""
 
-    def __init__(self, start_machine: Callable[[str], Awaitable[None]], region: str) -> None:
+    def __init__(self, start_machine: Callable[[str], Awaitable[None]], edges: Edges) -> None:
         self.loads: Counter[tuple[str, int]] = Counter()
         self.given: dict[str, float] = {}
         """When each Machine was last given a connection or request, on Trio's clock."""
-        self._region = region
         self._starts = Starts(start_machine)
         self._queues = defaultdict[tuple[str, int], trio.lowlevel.ParkingLot](trio.lowlevel.ParkingLot)
         self._pool = Pool()
         self._in_use: set[AppConnection] = set()
         self._machines: Mapping[str, Machine] = {}
+        self._noted = edges
+        self._edges: Edges | None = None
         self._random = random.Random()
         self._nursery: trio.Nursery | None = None
 
@@ -67,9 +69,12 @@ class Balancer:
         finally:
             self._pool.close()
 
-    def changed(self, machines: Mapping[str, Machine]) -> None:
-        """Let whoever waits for a Machine look again: the platform changed."""
-        self._machines = machines
+    def changed(self, platform: Platform) -> None:
+        """Let whoever waits for a Machine look again. Edges are noted while there is a delay to be had."""
+        self._machines = platform.machines
+        self._edges = self._noted if platform.faults.delay else None
+        if self._edges is None:
+            self._noted.clear()
         for queue in self._queues.values():
             queue.unpark_all()
 
@@ -88,10 +93,11 @@ class Balancer:
                 hang_up(connection.stream)
 
     async def connect(
-        self, find: FindRoute, kind: type[C], pooled: bool = False, placement: Placement = ANYWHERE
+        self, find: FindRoute, kind: type[C], edge: str, pooled: bool = False, placement: Placement = ANYWHERE
     ) -> C:
         """An open connection to a Machine of the route, counted as load until `release`; or Unreachable.
 
+        `edge` is the region that Machines are near to or far from.
         A refusal sends the request to another Machine, and is tried again while the refusing one boots; first
         of all where that was started for it.
         """
@@ -99,7 +105,7 @@ class Balancer:
         started: set[str] = set()
         give_up = inf
         while True:
-            candidate = await self._choose(find, failed, started, placement)
+            candidate = await self._choose(find, edge, failed, started, placement)
             if isinstance(candidate, Unreachable):
                 give_up = min(give_up, trio.current_time() + BOOT_SECONDS)
                 if trio.current_time() >= give_up or not _still_booting(find(), failed):
@@ -108,7 +114,7 @@ class Balancer:
                 failed.clear()
                 continue
             try:
-                return await self._open(candidate, kind, pooled)
+                return await self._open(candidate, kind, edge, pooled)
             except OSError as error:
                 target = f"Machine {candidate.machine.id} on port {candidate.service.internal_port}"
                 failure = connect_failure(error, target)
@@ -129,14 +135,14 @@ class Balancer:
             if app == connection.candidate.machine.app:
                 queue.unpark()
 
-    async def _open(self, candidate: Candidate, kind: type[C], pooled: bool) -> C:
+    async def _open(self, candidate: Candidate, kind: type[C], edge: str, pooled: bool) -> C:
         # With `requests` Fly reuses connections, with `connections` it opens one per request.
         pooled = pooled and candidate.service.concurrency.type == "requests"
         self.loads[candidate.key] += 1
         self.given[candidate.machine.id] = trio.current_time()
         try:
-            connection = self._pool.take(candidate, kind) if pooled else None
-            connection = connection or kind(await dial(candidate), candidate, pooled)
+            connection = self._pool.take(candidate, kind, edge) if pooled else None
+            connection = connection or kind(await dial(candidate, edge, self._edges), candidate, edge, pooled)
         except BaseException:
             self._discharge(candidate)
             raise
@@ -149,7 +155,7 @@ class Balancer:
             del self.loads[candidate.key]
 
     async def _choose(
-        self, find: FindRoute, failed: Failed, started: set[str], placement: Placement
+        self, find: FindRoute, edge: str, failed: Failed, started: set[str], placement: Placement
     ) -> Candidate | Unreachable:
         """The Machine to dial, or what is left to say when every one was tried.
 
@@ -163,7 +169,7 @@ class Balancer:
             candidates = tuple(each for each in route.candidates if _worth_trying(each.machine, failed))
             waited = trio.current_time() - since
             own = follow(candidates, started, self.loads) if started and waited < START_TIMEOUT else None
-            decision = own or choose_placed(candidates, placement, self.loads, self._region, self._random)
+            decision = own or choose_placed(candidates, placement, self.loads, edge, self._random)
             if isinstance(decision, Forward):
                 return decision.candidate
             if isinstance(decision, Start):

@@ -19,10 +19,7 @@ ROUTES_KEPT = 1000
 
 
 class Shared:
-    """The platform as it is now, its services as they were found, the Machines, the replays and the log.
-
-    `region` is where the proxy stands.
-    """
+    """The platform as it is now, its services as they were found, the Machines, the replays and the log."""
 
     def __init__(
         self,
@@ -30,13 +27,11 @@ class Shared:
         balancer: Balancer,
         replayer: Replayer,
         log: Callable[..., None],
-        region: str,
     ) -> None:
         self.snapshot = snapshot
         self.balancer = balancer
         self.replayer = replayer
         self.log = log
-        self.region = region
         self._platform = snapshot()
         self._routes: dict[tuple[str, int, str, str], Route] = {}
 

@@ -86,7 +86,8 @@ class PortHandlers:
     async def _relay(self, connection: ClientConnection) -> None:
         """No `http` handler: bytes to one Machine for as long as the connection lives."""
         try:
-            app = await self._shared.balancer.connect(partial(self._shared.find, connection), AppConnection)
+            find = partial(self._shared.find, connection)
+            app = await self._shared.balancer.connect(find, AppConnection, connection.edge)
         except Failure as failure:
             # PR03 is for HTTP; raw TCP ends in PR01 (docs monitoring/error-codes).
             code = "PR01" if failure.code == "PR03" else failure.code
@@ -142,8 +143,8 @@ class PortHandlers:
     def _hop(self, connection: ClientConnection, version: Version) -> Hop:
         """What the headers of every request on the connection say about it."""
         source, address, port = connection.source[0], connection.address, connection.port
-        return Hop(source, address, port, connection.secure, version, self._shared.region)
+        return Hop(source, address, port, connection.secure, version, connection.edge)
 
     def _transaction(self, connection: ClientConnection, client: Client, hop: Hop) -> Transaction:
-        request_id = new_request_id(int(time.time() * 1000), self._random, self._shared.region)
+        request_id = new_request_id(int(time.time() * 1000), self._random, connection.edge)
         return Transaction(self._shared, connection, client, hop, request_id)

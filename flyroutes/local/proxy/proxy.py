@@ -16,6 +16,7 @@ from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.port_handlers import PortHandlers
 from flyroutes.local.proxy.replay.replayer import Replayer
 from flyroutes.local.proxy.tcp import hang_up
+from flyroutes.platform.net.whereabouts import region_of
 from flyroutes.platform.proxy.routing import listeners
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from flyroutes.local.authority import Authority
     from flyroutes.platform.model import Platform
+    from flyroutes.platform.net.distance import Edges
 
 BACKLOG = 2048
 _RESOURCE_ERRNOS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
@@ -33,7 +35,8 @@ class Proxy:
 
     `snapshot()` is the platform now. `start_machine(id)` starts a stopped Machine and returns when the
     snapshot no longer says stopped. `log("proxy", message, **fields)` gets one line per failure;
-    `code` is Fly's error code (docs monitoring/error-codes), empty where Fly has none.
+    `code` is Fly's error code (docs monitoring/error-codes), empty where Fly has none. In `edges` it notes
+    from where it dials, while packets take their time.
     """
 
     def __init__(
@@ -42,13 +45,13 @@ class Proxy:
         start_machine: Callable[[str], Awaitable[None]],
         authority: Authority,
         log: Callable[..., None],
-        region: str = "iad",
+        edges: Edges | None = None,
     ) -> None:
         self._snapshot = snapshot
         self._log = partial(log, "proxy")
-        self._balancer = Balancer(start_machine, region)
+        self._balancer = Balancer(start_machine, {} if edges is None else edges)
         replayer = Replayer(snapshot, self._log)
-        shared = Shared(snapshot, self._balancer, replayer, self._log, region)
+        shared = Shared(snapshot, self._balancer, replayer, self._log)
         self._handlers = PortHandlers(shared, authority)
         self._listeners: dict[tuple[str, int], socket.socket] = {}
         self._serving: set[ClientConnection] = set()
@@ -86,7 +89,7 @@ class Proxy:
             self._stop_listening(key)
         for key in sorted(wanted - self._listeners.keys()):
             self._listen(key)
-        self._balancer.changed(platform.machines)
+        self._balancer.changed(platform)
 
     @property
     def loads(self) -> Mapping[tuple[str, int], int]:
@@ -100,13 +103,17 @@ class Proxy:
 
     async def serve_published(self, stream: trio.SocketStream, app_name: str) -> None:
         """Serve a connection from the host's loopback as if it had come to the app's port 443 over TLS."""
-        app = self._snapshot().apps.get(app_name)
+        platform = self._snapshot()
+        app = platform.apps.get(app_name)
         public = [ip.address for ip in app.ips if ip.type != "private_v6"] if app else []
         if not public:
             self._log(f"{app_name!r} has no public IP to be published on", code="", app=app_name)
             return await trio.aclose_forcefully(stream)
         source = stream.socket.getpeername()[:2]
-        connection = ClientConnection(stream, source, public[0], 443, secure=True, name=f"{app_name}.fly.dev")
+        name = f"{app_name}.fly.dev"
+        connection = ClientConnection(
+            stream, source, public[0], 443, secure=True, name=name, published=True, edge=platform.edge
+        )
         self._serving.add(connection)
         await self._serve(connection)
 
@@ -142,7 +149,8 @@ class Proxy:
                     await trio.sleep(0.1)
                 continue
             stream = trio.SocketStream(trio.socket.from_stdlib_socket(accepted))
-            connection = ClientConnection(stream, source[:2], *key)
+            edge = region_of(source[0], self._snapshot())
+            connection = ClientConnection(stream, source[:2], *key, edge=edge)
             self._serving.add(connection)
             self._nursery.start_soon(self._serve, connection)
 

@@ -17,7 +17,7 @@ from flyroutes.platform.model import HttpOptions
 from flyroutes.platform.proxy.headers import request_headers
 from flyroutes.platform.proxy.placement import asked_by_client
 from flyroutes.platform.proxy.responses import final_headers
-from flyroutes.platform.proxy.routing import is_host, redirect
+from flyroutes.platform.proxy.routing import is_host, is_own_name, redirect
 
 if TYPE_CHECKING:
     from flyroutes.local.proxy.clientside.connection import ClientConnection
@@ -57,6 +57,11 @@ class Transaction:
             raise Failure(405, "", "CONNECT is not served")
         if not is_host(request.host):
             raise Failure(400, "", f"expected a host, got {request.host[:100]!r}")
+        if connection.published and not is_own_name(request.host):
+            names = "localhost, 127.0.0.1, or a name in .localhost or .fly.dev"
+            raise Failure(
+                421, "", f"expected the host {names}, got {request.host[:100]!r}: no other is this port's"
+            )
         find = partial(self._shared.find, connection, request.host)
         route = find()
         if route is None or "http" not in route.port.handlers:  # That it is a 404: assumed.
@@ -92,7 +97,7 @@ class Transaction:
         if to.port.http_options.h2_backend:
             kind = Http2AppConnection
         pooled = pooled and "proxy_proto" not in to.port.handlers
-        connected = self._shared.balancer.connect(to.find, kind, pooled, to.placement)
+        connected = self._shared.balancer.connect(to.find, kind, self._connection.edge, pooled, to.placement)
         if to.timeout is None:
             return await connected
         with trio.move_on_after(to.timeout):

@@ -40,6 +40,8 @@ INTERNET_V4 = IPv4Network("203.0.113.0/24")
 INTERNET_V6 = IPv6Network("2001:db8:c::/48")
 """Where WireGuard peers and other laptops have their public addresses."""
 _HOST_ID = 0x0A7B_0000
+_GATEWAYS = 0x0D63
+"""The host of iad's gateway is then the a7b:d6b of docs networking/private-networking."""
 MACHINES_PER_NETWORK = MACHINES_V4.num_addresses // 8
 
 
@@ -90,9 +92,9 @@ def machine_addresses(network: Network, index: int, region: str) -> MachineAddre
     return MachineAddresses(str(six), str(four + 2), str(four + 3), str(egress), str(four + 1))
 
 
-def peer_address(network: Network, number: int) -> str:
+def peer_address(network: Network, number: int, gateway: str = "iad") -> str:
     """6PN address of a WireGuard peer, as `fdaa:0:18:a7b:d6b:0:a:2`."""
-    return str(peers_prefix(network).network_address + (0xA << 16) + 2 + number)
+    return str(peers_prefix(network, gateway).network_address + (0xA << 16) + 2 + number)
 
 
 def region_prefix(network: Network, region: str) -> IPv6Network:
@@ -100,9 +102,9 @@ def region_prefix(network: Network, region: str) -> IPv6Network:
     return _host_prefix(network, _HOST_ID + REGIONS.index(region) + 1)
 
 
-def peers_prefix(network: Network) -> IPv6Network:
-    """The /80 of the network's WireGuard peers."""
-    return _host_prefix(network, _HOST_ID + 0xD6B)
+def peers_prefix(network: Network, gateway: str = "iad") -> IPv6Network:
+    """The /80 of the network's WireGuard peers whose gateway is in that region."""
+    return _host_prefix(network, _HOST_ID + _GATEWAYS + REGIONS.index(gateway))
 
 
 def flycast_prefix(network: Network) -> IPv6Network:
@@ -112,6 +114,34 @@ def flycast_prefix(network: Network) -> IPv6Network:
 
 def _host_prefix(network: Network, host: int) -> IPv6Network:
     return IPv6Network((network_prefix(network).network_address + (host << 48), 80))
+
+
+def region_in(address: str) -> str:
+    """The region that a 6PN address of a Machine or of a peer says; empty for any other address."""
+    number = int(IPv6Address(address)) if ":" in address else 0
+    host = (number >> 48) & 0xFFFFFFFF
+    for first in (_HOST_ID + 1, _HOST_ID + _GATEWAYS):
+        if number >> 112 == 0xFDAA and 0 <= host - first < len(REGIONS):
+            return REGIONS[host - first]
+    return ""
+
+
+def machine_index(address: str) -> int | None:
+    """The `index` of the Machine whose private IPv4 or public IPv6 this is; None for any other address."""
+    if ":" not in address:
+        four = IPv4Address(address)
+        return (int(four) - int(MACHINES_V4.network_address)) // 8 if four in MACHINES_V4 else None
+    six = IPv6Address(address)
+    return ((int(six) - int(EGRESS_V6.network_address)) >> 16) - 1 if six in EGRESS_V6 else None
+
+
+def peer_number(address: str) -> int | None:
+    """The number of the WireGuard peer whose own internet this address is on; None for any other address."""
+    if ":" not in address:
+        four = IPv4Address(address)
+        return (int(four) - int(INTERNET_V4.network_address)) // 8 - 1 if four in INTERNET_V4 else None
+    six = IPv6Address(address)
+    return (int(six) - int(INTERNET_V6.network_address)) >> 16 if six in INTERNET_V6 else None
 
 
 def block_of(address: str) -> IPv4Network | IPv6Network:

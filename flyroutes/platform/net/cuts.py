@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flyroutes.platform.model import Faults, Machine, Network, Platform
 
 _PEERS = "peers"
-"""The place of WireGuard peers: in no region."""
+"""The place of WireGuard peers: a cut goes around them, wherever their gateways are."""
 
 
 def severed_pairs(platform: Platform) -> set[tuple[str, str]]:
@@ -34,7 +34,7 @@ def _severed_in(network: Network, platform: Platform) -> Iterator[tuple[str, str
     machines = {str(addresses.region_prefix(network, region)): region for region in REGIONS}
     others = {
         str(addresses.flycast_prefix(network)): platform.edge,
-        str(addresses.peers_prefix(network)): _PEERS,
+        **{str(addresses.peers_prefix(network, gateway)): _PEERS for gateway in REGIONS},
     }
     places = machines | others
     for one, other in itertools.permutations(places, 2):

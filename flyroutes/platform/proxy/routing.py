@@ -91,6 +91,15 @@ def is_host(text: str) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
+def is_own_name(host: str) -> bool:
+    """Whether a Host header names what is published on the host's loopback; one without a host does.
+
+    Any other name is a stranger's that leads here (DNS rebinding): a browser would let its pages read all.
+    """
+    name = host.partition(":")[0].rstrip(".").lower()
+    return name in ("", "localhost", "127.0.0.1") or name.endswith((".localhost", DOMAIN))
+
+
 def is_shared(platform: Platform, address: str) -> bool:
     """Whether `address` is a shared v4, where the address alone does not say which app is meant."""
     return any(ip.type == "shared_v4" for _, ip in _owners(platform, address))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dns.asyncquery
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
 NETWORK = Network("default", 0x18)
 
 
-def started(index: int) -> Machine:
-    plan = addresses.machine_addresses(NETWORK, index, "iad")
+def started(index: int, region: str = "iad") -> Machine:
+    plan = addresses.machine_addresses(NETWORK, index, region)
     return Machine(
         id=f"m{index}",
         name="",
         app="web",
-        region="iad",
+        region=region,
         index=index,
         state="started",
         config=MachineConfig(),
@@ -54,6 +55,23 @@ def platform(machines: int) -> Platform:
         apps={"web": web},
         machines={f"m{i}": started(i) for i in range(machines)},
     )
+
+
+NEAREST = dns.message.make_query("top1.nearest.of.web.internal", "AAAA").to_wire()
+
+
+@pytest.mark.fact("dns.aaaa-nearest")
+@pytest.mark.parametrize("region", ["iad", "lhr", "ams", "ewr"])
+def test_nearest_is_nearest_to_the_machine_or_the_laptop_that_asks(region: str) -> None:
+    known = replace(platform(0), machines={"here": started(0), "away": started(1, "ams")})
+    nearest = known.machines["away" if region in ("lhr", "ams") else "here"]
+    laptop = addresses.peer_address(NETWORK, 0, region)
+    beside = addresses.machine_addresses(NETWORK, 2, region).private_ip
+    for asker in (laptop, beside, beside[:-1] + "7"):
+        answered = respond(NEAREST, asker, known)
+        assert answered
+        (rrset,) = dns.message.from_wire(answered).answer
+        assert [rdata.to_text() for rdata in rrset] == [nearest.private_ip]
 
 
 ASKER = started(0).private_ip

@@ -168,6 +168,39 @@ async def test_published_is_port_443_without_tls(world: World) -> None:
     assert headers["x-forwarded-for"] == f"127.0.0.1, {SHARED}"
 
 
+HOSTS = {
+    "127.0.0.1:8080": 200,
+    "localhost": 200,
+    "LOCALHOST.:8080": 200,
+    "web.localhost:8080": 200,
+    "web.fly.dev": 200,
+    "evil.example:8080": 421,
+    "127.0.0.1.evil.example": 421,
+    "notlocalhost": 421,
+    "evilfly.dev": 421,
+    "10.0.0.1": 421,
+    "[::ffff:127.0.0.1]": 421,
+}
+
+
+@pytest.mark.parametrize(("host", "status"), HOSTS.items(), ids=HOSTS)
+async def test_published_port_is_for_its_own_names(world: World, host: str, status: int) -> None:
+    """A page of a stranger whose name leads to 127.0.0.1 gets nothing (DNS rebinding)."""
+    await share(world)
+    for line in (f"GET / HTTP/1.1\r\nhost: {host}", f"GET http://{host}/ HTTP/1.1\r\nhost: localhost"):
+        stream = await publish_on_loopback(world, "web")
+        async with stream:
+            await stream.send_all(f"{line}\r\nconnection: close\r\n\r\n".encode())
+            got = answer(await read_all(stream))
+        assert got.status == status
+        assert (b"expected the host localhost" in got.body) == (status == 421)
+
+
+async def test_any_name_is_fine_at_the_app_s_own_address(world: World) -> None:
+    await world.publish(whoami)
+    assert (await world.get("host: evil.example")).status == 200
+
+
 @pytest.mark.parametrize("app", ["bare", "nobody"])
 async def test_app_without_public_ip_is_not_published(world: World, app: str) -> None:
     await world.publish(whoami)

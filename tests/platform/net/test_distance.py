@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from ipaddress import ip_address
+from socket import IPPROTO_ICMP, IPPROTO_TCP
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,28 +40,50 @@ def platform(delay: bool = True) -> Platform:
     return Platform(networks={"default": HOME}, machines=machines, faults=Faults(delay=delay))
 
 
-def packet(source: str, target: str) -> bytes:
+def packet(source: str, target: str, ports: tuple[int, int], protocol: int = IPPROTO_TCP) -> bytes:
     one, other = ip_address(source).packed, ip_address(target).packed
-    return (struct.pack("!B7x", 0x60) if len(one) == 16 else struct.pack("!B11x", 0x45)) + one + other
+    head = struct.pack("!B7x", 0x60) if len(one) == 16 else struct.pack("!B8xB2x", 0x45, protocol)
+    return head + one + other + struct.pack("!HH", *ports)
 
 
+EDGES = {(ip_address(FAR.ipv4).packed, 40_000): "iad", (ip_address(NEAR.ipv4).packed, 40_000): "syd"}
+OUT, BACK, ANOTHER = (40_000, 8080), (8080, 40_000), (40_001, 8080)
+LAPTOP = addresses.peer_address(HOME, 0)
 FLYCAST = addresses.flycast(HOME, 3)
 WAYS = {
-    "6PN between regions": (FAR.private_ip, FARTHER.private_ip, ("ams", "syd")),
-    "6PN within a region": (FAR.private_ip, FAR.private_ip, ("ams", "ams")),
-    "Fly Proxy to a far Machine": (FAR.gateway, FAR.ipv4, ("iad", "ams")),
-    "a far Machine to Fly Proxy": (FARTHER.ipv4, FARTHER.gateway, ("syd", "iad")),
-    "Fly Proxy to a near Machine": (NEAR.gateway, NEAR.ipv4, ("iad", "iad")),
-    "a far Machine to Flycast": (FAR.private_ip, FLYCAST, ("ams", "iad")),
-    "Flycast to a far Machine": (FLYCAST, FAR.private_ip, ("iad", "ams")),
-    "a far Machine to a public IPv6": (FAR.public_ip, "2001:db8:a::3:0", ("ams", "iad")),
-    "a far Machine to a public IPv4": (FAR.ipv4, "198.51.100.3", ("ams", "iad")),
-}
+    "6PN between regions": (FAR.private_ip, FARTHER.private_ip, OUT, ("ams", "syd")),
+    "6PN within a region": (FAR.private_ip, FAR.private_ip, OUT, ("ams", "ams")),
+    "a laptop to a far Machine": (LAPTOP, FAR.private_ip, OUT, ("iad", "ams")),
+    "a laptop to a Machine where its gateway is": (
+        addresses.peer_address(HOME, 1, "ams"), FAR.private_ip, OUT, ("ams", "ams")
+    ),
+    "the edge of iad to a far Machine": (FAR.gateway, FAR.ipv4, OUT, ("iad", "ams")),
+    "a far Machine to the edge of iad": (FAR.ipv4, FAR.gateway, BACK, ("iad", "ams")),
+    "the edge of syd to a Machine in iad": (NEAR.gateway, NEAR.ipv4, OUT, ("syd", "iad")),
+    "a check, which comes from the Machine's own host": (FAR.gateway, FAR.ipv4, ANOTHER, ("ams", "ams")),
+    "a far Machine to Flycast: its own edge": (FAR.private_ip, FLYCAST, OUT, ("ams", "ams")),
+    "Flycast to a far Machine": (FLYCAST, FAR.private_ip, BACK, ("ams", "ams")),
+    "a far Machine to a public IPv6": (FAR.public_ip, "2001:db8:a::3:0", OUT, ("ams", "ams")),
+    "a far Machine to a public IPv4": (FAR.ipv4, "198.51.100.3", OUT, ("ams", "ams")),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(("source", "target", "regions"), WAYS.values(), ids=WAYS)
-def test_way_takes_its_time(source: str, target: str, regions: tuple[str, str]) -> None:
-    assert packet_seconds(packet(source, target), places(platform()), "iad") == one_way_seconds(*regions)
+@pytest.mark.parametrize(("source", "target", "ports", "regions"), WAYS.values(), ids=WAYS)
+def test_way_takes_its_time(
+    source: str, target: str, ports: tuple[int, int], regions: tuple[str, str]
+) -> None:
+    sent = packet(source, target, ports)
+    assert packet_seconds(sent, places(platform()), EDGES) == one_way_seconds(*regions)
+
+
+def test_ports_count_in_whole_packets_of_tcp_alone() -> None:
+    where, ways = places(platform()), (FAR.gateway, FAR.ipv4, OUT)
+    assert packet_seconds(packet(*ways), where, EDGES) > 0
+    assert packet_seconds(packet(*ways, IPPROTO_ICMP), where, EDGES) == 0
+    assert packet_seconds(packet(*ways)[:20], where, EDGES) == 0
+    with_options = packet(*ways)
+    longer = bytes((0x46,)) + with_options[1:20] + bytes(4) + with_options[20:]
+    assert packet_seconds(longer, where, EDGES) > 0
 
 
 def test_distances_are_those_one_measures() -> None:
@@ -71,8 +94,9 @@ def test_distances_are_those_one_measures() -> None:
 def test_only_what_goes_between_regions_takes_the_detour() -> None:
     pairs, far = distant_pairs(platform()), far_addresses(platform())
     iad, ams = (str(addresses.region_prefix(HOME, region)) for region in ("iad", "ams"))
-    assert {(iad, ams), (ams, iad), (ams, str(addresses.flycast_prefix(HOME)))} <= pairs
-    assert not {(ams, ams), (iad, str(addresses.flycast_prefix(HOME)))} & pairs
-    assert not any(str(addresses.peers_prefix(HOME)) in pair for pair in pairs)
-    assert far == {FAR.ipv4, FAR.public_ip, FARTHER.ipv4, FARTHER.public_ip}
+    laptop = str(addresses.peers_prefix(HOME))
+    assert {(iad, ams), (ams, iad), (ams, laptop), (laptop, ams)} <= pairs
+    assert not {(ams, ams), (iad, laptop), (laptop, iad)} & pairs
+    assert not any(str(addresses.flycast_prefix(HOME)) in pair for pair in pairs)
+    assert far == {NEAR.ipv4, FAR.ipv4, FARTHER.ipv4}, "an edge of any region dials them"
     assert distant_pairs(platform(delay=False)) == far_addresses(platform(delay=False)) == set()

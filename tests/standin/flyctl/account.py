@@ -61,19 +61,12 @@ def orgs_list(call: Call) -> None:
 
 def platform_vm_sizes(call: Call) -> None:
     """flyctl internal/command/platform/vmsizes.go: no prices, neither here nor there."""
-    from flyroutes.appconfig.reader.schema import SIZES
+    from flyroutes.platform.sizes import SIZES
 
-    sizes = {name: _guest(name, memory) for name, memory in SIZES.items()}
     if call.flags.get("json"):
-        show(sizes)
+        show(SIZES)
     else:
-        print("\n".join(sizes))
-
-
-def _guest(name: str, memory_mb: int) -> dict[str, Any]:
-    """fly-go machine_types.go MachineGuest, out of a name such as `shared-cpu-1x`."""
-    words = name.split("-")
-    return {"cpu_kind": words[0], "cpus": int(words[-1].removesuffix("x")), "memory_mb": memory_mb}
+        print("\n".join(SIZES))
 
 
 def tokens_create_org(call: Call) -> None:

@@ -17,6 +17,7 @@ from flyroutes.local.proxy.failure import Failure
 from flyroutes.local.proxy.tcp import CHUNK
 
 if TYPE_CHECKING:
+    from flyroutes.platform.net.distance import Edges
     from flyroutes.platform.proxy.headers import Headers
     from flyroutes.platform.proxy.routing import Candidate
 
@@ -32,11 +33,12 @@ class AppConnection:
     begun.
     """
 
-    __slots__ = ("answered", "candidate", "idle_since", "opened_at", "poolable", "stream", "used")
+    __slots__ = ("answered", "candidate", "edge", "idle_since", "opened_at", "poolable", "stream", "used")
 
-    def __init__(self, stream: trio.SocketStream, candidate: Candidate, poolable: bool) -> None:
+    def __init__(self, stream: trio.SocketStream, candidate: Candidate, edge: str, poolable: bool) -> None:
         self.stream = stream
         self.candidate = candidate
+        self.edge = edge
         self.poolable = poolable
         self.used = False
         self.answered = False
@@ -113,11 +115,16 @@ def broken_off(why: object) -> Failure:
     return Failure(502, "PU02", f"the app broke off its answer: {why}")
 
 
-async def dial(candidate: Candidate) -> trio.SocketStream:
-    """Connect to the Machine's private IPv4 at `internal_port`; OSError, which includes TimeoutError."""
+async def dial(candidate: Candidate, edge: str, edges: Edges | None) -> trio.SocketStream:
+    """Connect to the Machine's private IPv4 at `internal_port`; OSError, which includes TimeoutError.
+
+    The connection is noted in `edges`, if any, before anybody can have looked at its first packet.
+    """
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         number = sock.connect_ex((candidate.machine.ipv4, candidate.service.internal_port))
+        if edges is not None:
+            edges[socket.inet_aton(candidate.machine.ipv4), sock.getsockname()[1]] = edge
         if number == errno.EINPROGRESS:  # On one machine it rarely is: most connects end at once.
             number = await _connected(sock)
         if number:

@@ -23,8 +23,8 @@ class Http1AppConnection(AppConnection):
 
     __slots__ = ("http",)
 
-    def __init__(self, stream: trio.SocketStream, candidate: Candidate, poolable: bool) -> None:
-        super().__init__(stream, candidate, poolable)
+    def __init__(self, stream: trio.SocketStream, candidate: Candidate, edge: str, poolable: bool) -> None:
+        super().__init__(stream, candidate, edge, poolable)
         self.http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
 
     async def send_request(self, request: Request, headers: Headers, body: Body) -> bool:

@@ -39,8 +39,8 @@ class Http2AppConnection(AppConnection):
 
     __slots__ = ("_events", "_held", "_http", "_spoke", "_stream", "_trailers", "_window_opened", "_writing")
 
-    def __init__(self, stream: trio.SocketStream, candidate: Candidate, poolable: bool) -> None:
-        super().__init__(stream, candidate, poolable)
+    def __init__(self, stream: trio.SocketStream, candidate: Candidate, edge: str, poolable: bool) -> None:
+        super().__init__(stream, candidate, edge, poolable)
         config = h2.config.H2Configuration(client_side=True, header_encoding=None)
         self._http = h2.connection.H2Connection(config)
         self._events: deque[h2.events.Event] = deque()

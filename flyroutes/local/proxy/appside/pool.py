@@ -20,18 +20,18 @@ C = TypeVar("C", bound=AppConnection)
 
 
 class Pool:
-    """Idle connections by Machine, service and version of HTTP, newest first."""
+    """Idle connections by Machine, service, version of HTTP and edge, newest first."""
 
     def __init__(self) -> None:
         self._idle: defaultdict[object, list[AppConnection]] = defaultdict(list)
 
     def put(self, connection: AppConnection) -> None:
         """Keep a connection that is ready for another request."""
-        self._idle[_place(connection.candidate, type(connection))].append(connection)
+        self._idle[_place(connection.candidate, type(connection), connection.edge)].append(connection)
 
-    def take(self, candidate: Candidate, kind: type[C]) -> C | None:
-        """A connection of that kind which is fit for one more request, or None."""
-        waiting = self._idle.get(_place(candidate, kind), [])
+    def take(self, candidate: Candidate, kind: type[C], edge: str) -> C | None:
+        """A connection of that kind and edge which is fit for one more request, or None."""
+        waiting = self._idle.get(_place(candidate, kind, edge), [])
         while waiting:
             connection = waiting.pop()
             fresh = connection.idle_since + IDLE_SECONDS > trio.current_time()
@@ -56,5 +56,5 @@ class Pool:
                 del self._idle[place]
 
 
-def _place(candidate: Candidate, kind: type[AppConnection]) -> object:
-    return *candidate.key, candidate.machine.ipv4, kind
+def _place(candidate: Candidate, kind: type[AppConnection], edge: str) -> object:
+    return *candidate.key, candidate.machine.ipv4, kind, edge

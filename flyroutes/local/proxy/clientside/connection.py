@@ -15,7 +15,11 @@ _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
 @dataclass(frozen=True, slots=True)
 class ClientConnection:
-    """A connection as its client sees it. `name` is the SNI once TLS is done, else empty."""
+    """A connection as its client sees it. `name` is the SNI once TLS is done, else empty.
+
+    `edge` is the region of the edge that took it. `published` tells that it came to a port on the host's
+    loopback, which stands for that address.
+    """
 
     stream: Stream
     source: tuple[str, int]
@@ -23,6 +27,8 @@ class ClientConnection:
     port: int
     secure: bool = False
     name: str = ""
+    published: bool = False
+    edge: str = "iad"
 
     @property
     def fields(self) -> dict[str, object]:

@@ -13,8 +13,8 @@ import trio
 
 from flyroutes.local.proxy.appside import http2
 from flyroutes.platform.model import Concurrency, HttpOptions
+from tests.local.proxy.appside.h2_apps import BODY, bare_h2, serve_asgi
 from tests.local.proxy.fly_proxy import REQUESTS, canned, read_all, whoami
-from tests.local.proxy.h2_apps import BODY, bare_h2, serve_asgi
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,9 +11,9 @@ import trio
 from hyperframe.frame import DataFrame, Frame, HeadersFrame
 
 from flyroutes.platform.model import HttpOptions
+from tests.local.proxy.appside.h2_apps import bare_h2
 from tests.local.proxy.clientside.test_http2 import Bare, bare
 from tests.local.proxy.fly_proxy import canned
-from tests.local.proxy.h2_apps import bare_h2
 
 if TYPE_CHECKING:
     from tests.local.proxy.fly_proxy import World

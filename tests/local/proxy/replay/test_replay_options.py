@@ -11,8 +11,8 @@ import h2.events
 import pytest
 
 from flyroutes.platform.model import HttpOptions
+from tests.local.proxy.appside.h2_apps import bare_h2, serve_asgi
 from tests.local.proxy.fly_proxy import REQUESTS, Scripted, answer, replay
-from tests.local.proxy.h2_apps import bare_h2, serve_asgi
 
 if TYPE_CHECKING:
     import trio
