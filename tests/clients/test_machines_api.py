@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from flyroutes.validation.places import Place
 
-NODE_PATH = Path(__file__).parents[2] / ".venv/tools/npm/node_modules"
+TOOLS = Path(__file__).parents[2] / ".venv/tools"
+
+
+@pytest.fixture(autouse=True)
+def _packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python and Node find what `./dev test tests/clients` has fetched."""
+    monkeypatch.setenv("PYTHONPATH", str(TOOLS / "alone"))
+    monkeypatch.setenv("NODE_PATH", str(TOOLS / "npm/node_modules"))
 
 
 @pytest.fixture
@@ -59,10 +66,7 @@ async def test_simt_fly_machines_leads_a_machine_through_its_life(apps: Apps, pe
     assert (told["listed"], len(told["ports"]), told["left"]) == (["one"], 1, [])
 
 
-async def test_fly_admin_leads_a_machine_through_its_life(
-    apps: Apps, peer: Place, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NODE_PATH", str(NODE_PATH))
+async def test_fly_admin_leads_a_machine_through_its_life(apps: Apps, peer: Place, name: str) -> None:
     told = await apps.node_tells(peer, "fly_admin.js", name)
     assert told["states"] == ["created", "started"]
     assert told["config"] == told["sent"]

@@ -28,6 +28,10 @@ _OF_A_MACHINE = ("FLY_ORG", "FLY_REGION")
 """Programs take these for being on Fly, and flyctl for flags: whoever has them means another network."""
 _DOOR_SECONDS = 10.0
 _VISITOR_SECONDS = 1.0
+_UP = (
+    "a local network of yours is up already: use it with `flyroutes run -- CMD...`, "
+    "or end it with Ctrl-C where it runs"
+)
 _STRANGER = "another user's process stands in the place of your local network: `ss -xlp | grep flyroutes`"
 
 
@@ -91,18 +95,25 @@ def _door_address(uid: int) -> str:
 
 
 def open_door() -> socket.socket:
-    """Open the socket at which `knock` finds the network that is up; HostError when one is up already."""
+    """Open the socket at which `knock` finds the network that is up; HostError when somebody has it."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         sock.bind(_door_address(os.getuid()))
     except OSError as error:
         sock.close()
-        raise HostError(
-            "a local network of yours is up already: use it with `flyroutes run -- CMD...`, "
-            "or end it with Ctrl-C where it runs"
-        ) from error
+        raise HostError(_UP if _is_own_door() else _STRANGER) from error
     sock.listen(16)
     return sock
+
+
+def _is_own_door() -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.settimeout(_DOOR_SECONDS)
+        try:
+            sock.connect(_door_address(os.getuid()))
+        except OSError:  # a network of this user's listens as soon as it has the name
+            return False
+        return _other_uid(sock) in (os.getuid(), 0)
 
 
 def hand_over(listener: socket.socket, door_in: Callable[[str], Door]) -> None:

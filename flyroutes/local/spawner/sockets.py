@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import pickle
+import resource
 import socket
 import struct
 from multiprocessing.connection import Connection
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 EXIT = struct.Struct("=ii")
 """What is said of a process that ended: pid and wait status."""
 _MOST_FILES = 16
+_NO_FILES = (
+    "the local network can open no more files ({} are allowed): end some of its connections or Machines, "
+    "or start it with a higher `ulimit -n`"
+)
 
 
 class Sockets(NamedTuple):
@@ -29,12 +35,17 @@ class Sockets(NamedTuple):
     def call(self, method: str, *arguments: Any) -> tuple[Any, list[int]]:
         """Call a method of the spawner's `Kernel`; returns its result and the open files that came with it.
 
-        Blocks. Raises what the method raises, and HostError when the spawner is gone.
+        Blocks. Raises what the method raises; HostError when the spawner is gone, or no file can be opened.
         """
         try:
-            send(self.requests, (method, arguments))
-            (error, result), received = receive(self.requests)
+            # The file that both need comes first: what is asked must be heard.
+            with _connection(self.requests) as connection:
+                _send(connection, (method, arguments), 0)
+                (error, result), count = pickle.loads(connection.recv_bytes())
+            received = _receive_files(self.requests, count)
         except (EOFError, OSError) as gone:
+            if isinstance(gone, OSError) and gone.errno in (errno.EMFILE, errno.ENFILE):
+                raise HostError(_NO_FILES.format(resource.getrlimit(resource.RLIMIT_NOFILE)[0])) from gone
             raise HostError(f"the process that makes Machines is gone ({gone!r})") from gone
         if error is not None:
             raise error
@@ -44,7 +55,7 @@ class Sockets(NamedTuple):
 def send(sock: socket.socket, value: Any, files: Sequence[int] = ()) -> None:
     """Send a pickled value and open files."""
     with _connection(sock) as connection:
-        connection.send_bytes(pickle.dumps((value, len(files))))
+        _send(connection, value, len(files))
     if files:
         socket.send_fds(sock, [b"f"], list(files))
 
@@ -53,7 +64,21 @@ def receive(sock: socket.socket) -> tuple[Any, list[int]]:
     """Receive the next value and the files that came with it; EOFError when the other end is gone."""
     with _connection(sock) as connection:
         value, count = pickle.loads(connection.recv_bytes())
-    return value, list(socket.recv_fds(sock, 1, _MOST_FILES)[1]) if count else []
+    return value, _receive_files(sock, count)
+
+
+def _send(connection: Connection[Any, Any], value: Any, files: int) -> None:
+    connection.send_bytes(pickle.dumps((value, files)))
+
+
+def _receive_files(sock: socket.socket, count: int) -> list[int]:
+    """Receive so many open files; OSError when the kernel has left some out, as it does without room."""
+    received = list(socket.recv_fds(sock, 1, _MOST_FILES)[1]) if count else []
+    if len(received) < count:
+        for number in received:
+            os.close(number)
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return received
 
 
 def _connection(sock: socket.socket) -> contextlib.AbstractContextManager[Connection[Any, Any]]:
