@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-QUICK = Check("up", "http", interval=0.02, timeout=0.2, grace_period=0)
+QUICK = Check("up", "http", interval=0.02, timeout=2, grace_period=0)
 
 
 @dataclass
