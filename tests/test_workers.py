@@ -94,7 +94,7 @@ async def test_no_test_runs_on_a_network_that_is_not_ours() -> None:
 COUNTS = {
     # arguments: workers
     "tests": workers.MOST,
-    "tests/local/host": 3,
+    "tests/soak tests/test_ledger.py": 2,
     "tests -n 0": 0,
     "tests -n 7": 7,
     "tests -n auto": workers.MOST,
